@@ -42,7 +42,8 @@ from gateway.ledger.proof import verifier_keys
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.recipients import RecipientCredential
-from gateway.signals import cmp_cookies, industry_cookies
+from gateway.signals import industry_cookies
+from gateway.signals.cmp_cookies.values import CATEGORIES, merge
 from gateway.signals.hear import Hearing
 from gateway.terms import DataClass
 
@@ -58,10 +59,10 @@ def vocabulary(settings: Settings) -> Vocabulary:
 def hearing(settings: Settings) -> Hearing:
     """How signals are heard here, with the operator's own words for what consent tools call ads."""
     for tool in settings.consent_tools:
-        if tool not in cmp_cookies.CATEGORIES:
-            one = f"one of {', '.join(sorted(cmp_cookies.CATEGORIES))}"
+        if tool not in CATEGORIES:
+            one = f"one of {', '.join(sorted(CATEGORIES))}"
             raise settings.refused("consent_tools", tool, why="there is no such consent tool", write=one)
-    categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
+    categories = merge(CATEGORIES, settings.consent_tools)
     return Hearing(
         ad_choice_purposes=frozenset(settings.ad_choices.purposes),
         participant=settings.ad_choices.participant,

@@ -40,8 +40,7 @@ from gateway.keys.secret_files import Secrets
 from gateway.ledger.watch import boot_seconds, log
 from gateway.replica.feed import Feed, Tags
 from gateway.replica.follower import Follower
-from gateway.replica.recording import Recording, Wait, at_once
-from gateway.replica.spool import HandingOver, ReplicaSpool
+from gateway.replica.recording import HandingOver, Recording, ReplicaSpool, Wait, at_once
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.state.environment import StateRefused

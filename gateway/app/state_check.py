@@ -27,7 +27,7 @@ from gateway.ledger.log_records import LedgerLog, SideRow, readable_sides
 from gateway.ledger.side import mentions_of, often_mentioned
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
-from gateway.state.transactions import StateMoment
+from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
 
 BATCH = 5_000  # keys that are folded at once
@@ -52,8 +52,14 @@ class FollowingState:
         return partial(StateCheck, db, self.moment) if self.moment else None
 
 
-def _following(stack: contextlib.ExitStack, log: LedgerLog, state: HostState) -> FollowingState:
+@contextlib.contextmanager
+def following(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingState]:
     """The state as it follows the log of a transaction that is open."""
+    with contextlib.ExitStack() as stack:
+        yield _following(stack, LedgerLog(db), state)
+
+
+def _following(stack: contextlib.ExitStack, log: LedgerLog, state: HostState) -> FollowingState:
     try:
         moment = stack.enter_context(state.moment())
         prove_follows(moment.head, log, state.epoch)
@@ -71,8 +77,7 @@ def snapshot(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingStat
     while True:
         db.execute("BEGIN")
         try:
-            with contextlib.ExitStack() as stack:
-                found = _following(stack, LedgerLog(db), state)
+            with following(db, state) as found:
                 if found.moment or time.monotonic() > until:
                     yield found
                     return

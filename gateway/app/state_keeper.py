@@ -25,8 +25,8 @@ from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge
 from gateway.ledger.writer import Writer
 from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
+from gateway.state.lookup import StateMoment
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState, LogNow, Making, prove_follows
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ import orjson
 from gateway.app import from_settings
 from gateway.cli import options
 from gateway.signals import adchoices, additional_consent, cookies, gpp, hear, tcf, usprivacy
-from gateway.signals.cmp_cookies import ToolState
 from gateway.signals.cmp_cookies import read_tool as read_tools
+from gateway.signals.cmp_cookies.values import ToolState
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import Reading, stated
 

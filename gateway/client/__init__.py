@@ -4,8 +4,7 @@
 """
 
 from gateway.client.asking import BidAnswer, Client, NotReady, Verdicts
-from gateway.client.handed_back import Answered, HandedBack
-from gateway.client.verdict import EXPIRED, NO_ANSWER, Expired, NothingMayGo
+from gateway.client.verdict import EXPIRED, NO_ANSWER, Answered, Expired, HandedBack, NothingMayGo
 from gateway.client.verdict import ClientDisclosure as Disclosure
 from gateway.client.verdict import ClientVerdict as Verdict
 

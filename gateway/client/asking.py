@@ -26,7 +26,6 @@ import orjson
 
 from gateway.client import verdict as reading
 from gateway.client.connection import OK, Connections, Heard, NoAnswer, Response
-from gateway.client.handed_back import HandedBack
 from gateway.client.verdict import (
     DENIED,
     EXPIRED,
@@ -34,6 +33,7 @@ from gateway.client.verdict import (
     ClientDisclosure,
     ClientVerdict,
     Clock,
+    HandedBack,
     ToldInside,
     VerdictUnreadable,
 )
@@ -280,7 +280,9 @@ class Client:
             found = self._told(body, began) if self._checker else None
             if found is None:
                 body["ref"] = self._ref()
-                found = reading.read_verdict(self._json("/v1/check", body), body.get("data"), began, body["ref"])
+                found = reading.read_verdict(
+                    _parsed(self._ask("/v1/check", _encoded(body))), body.get("data"), began, body["ref"]
+                )
         except (NoAnswer, VerdictUnreadable) as error:
             return self._failed(error)
         return found if found.fresh else self._over(found)
@@ -425,9 +427,6 @@ class Client:
         self.failures[str(error) or "unreadable"] += 1
         return DENIED
 
-    def _json(self, path: str, body: object, seconds: float | None = None) -> object:
-        return _parsed(self._ask(path, _encoded(body), seconds))
-
     def _ask(self, path: str, body: bytes, seconds: float | None = None, method: str = "POST") -> Response:
         """Asks, and returns the answer where its status is 200. Raises `NoAnswer`."""
         seconds = self._seconds if seconds is None else seconds
@@ -456,20 +455,15 @@ class Client:
         except Exception as error:
             raise NoAnswer("checker") from error
 
-    def _said_inside(self, lines: bytes) -> bool:
-        try:
-            return self._inside("/v1/disclosures", lines).status == OK
-        except NoAnswer:
-            return False
-
     def _report(self, lines: bytes) -> bool:
         """Whether they were taken, each of them by the gateway's own word: what stands between may answer 200 to
         anything.
         """
-        if self._connections is None:
-            return self._said_inside(lines)
+        path = "/v1/disclosures"
         try:
-            response = self._connections.ask("POST", "/v1/disclosures", lines, NDJSON, REPORTING)
+            if self._connections is None:
+                return self._inside(path, lines).status == OK
+            response = self._connections.ask("POST", path, lines, NDJSON, REPORTING)
         except NoAnswer:
             return False
         if response.status != OK:

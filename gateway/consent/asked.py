@@ -20,8 +20,7 @@ from gateway.consent.tokens import DeviceToken
 from gateway.desk.evidence import HeldThen
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import Heard
-from gateway.state.lookup import Seen
-from gateway.state.transactions import Reached
+from gateway.state.lookup import Reached, Seen
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Reason
 
 NO_SIGNALS: Mapping[str, object] = {}

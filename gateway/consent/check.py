@@ -46,8 +46,7 @@ from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
-from gateway.state.lookup import Seen, StateLookup, earliest
-from gateway.state.transactions import Reached
+from gateway.state.lookup import Reached, Seen, StateLookup, earliest
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason
 
 FRESH = 1.0  # seconds in which nothing but what people say changes a verdict: an act and an opt-in have an end, too

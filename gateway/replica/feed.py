@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 import httpx2
 import orjson
 
-from gateway.state.changes import EDGE_BYTES
-from gateway.state.packed_rows import KEY_BYTES, NotAState, StateHead, unpack_head
+from gateway.state.packed_rows import EDGE_BYTES, KEY_BYTES, NotAState, StateHead, unpack_head
 
 LABEL = b"feed/1\x00"
 HEADER = "Gateway-Feed"  # CHALLENGE.TAG

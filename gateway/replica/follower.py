@@ -19,10 +19,11 @@ from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
 from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
 from gateway.state import environment
-from gateway.state.crowded_accounts import crowd_key
 from gateway.state.environment import StateMap, StateRefused
+from gateway.state.fronts import crowd_key
+from gateway.state.lookup import StateMoment, prove_made_here
 from gateway.state.packed_rows import KEY_BYTES, NotAState, StateHead
-from gateway.state.transactions import StateMoment, prove_made_here, read_head, write_copied
+from gateway.state.transactions import read_head, write_copied
 from gateway.terms import Unusable
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says

@@ -24,11 +24,12 @@ from gateway.signals import (
     tcf,
     usprivacy,
 )
-from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, ToolShown, ToolState
+from gateway.signals.cmp_cookies.tools_by_name import ABRIDGED
+from gateway.signals.cmp_cookies.values import CATEGORIES, DENIES, Categories, ToolShown, ToolState
 from gateway.signals.cookies import Abridging, Sieve
 from gateway.signals.device import Limit
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
-from gateway.signals.gpp.string import MAX_SECTION_ID
 from gateway.signals.heard import Heard, KeptFor, Reading, Said, members
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
@@ -86,7 +87,7 @@ class Hearing:
 
     def abridges(self, name: str) -> Abridging | None:
         """How a cookie of this name is made shorter before it is read, and says the same."""
-        return None if self.industry.is_read(name) else cmp_cookies.ABRIDGED.get(name)
+        return None if self.industry.is_read(name) else ABRIDGED.get(name)
 
 
 def _none(_: str) -> bool:
@@ -366,7 +367,7 @@ def _commas(stored: object) -> object:
 def _section_id(item: object) -> int | None:
     if isinstance(item, str):
         return int(item) if SECTION_ID.fullmatch(item) else None
-    return item if type(item) is int and -1 <= item <= MAX_SECTION_ID else None
+    return item if type(item) is int and -1 <= item <= gpp.MAX_SECTION_ID else None
 
 
 def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
@@ -378,7 +379,7 @@ def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
 
 def refused_now(channel: str, reading: Reading, section_ids: Sequence[int] | None) -> frozenset[Purpose]:
     """What a string refuses that is nobody's act: in this answer only. A precise point is refused wherever it is."""
-    refused = gpp.refused_now(reading, section_ids) if channel == "gpp" else frozenset()
+    refused = us.refused_now(reading, section_ids) if channel == "gpp" else frozenset()
     precise = gpp.precise_refused(reading) or tcf.precise_refused(reading)
     return refused | {Purpose.SENSITIVE} if precise else refused
 

@@ -17,11 +17,11 @@ from gateway.fold.kin import Alike
 from gateway.fold.reading import lasting_standing
 from gateway.fold.record import Record, SaidOut
 from gateway.fold.state import NO_EDGE, Get, KeyRow, LinkEdge, Place
-from gateway.state.changes import EDGE_BYTES
-from gateway.state.crowded_accounts import crowd_key, crowd_of, unpack_crowd
-from gateway.state.fronts import Fronts, has_many
+from gateway.state.fronts import Fronts, crowd_key, crowd_of, has_many, unpack_crowd
+from gateway.state.lookup import StateMoment
 from gateway.state.packed_rows import (
     CHANGED,
+    EDGE_BYTES,
     HEAD_KEY,
     KEY_BYTES,
     NotAState,
@@ -35,7 +35,6 @@ from gateway.state.packed_rows import (
     unpack_edge,
     unpack_tail,
 )
-from gateway.state.transactions import StateMoment
 
 POSITIONS = 2 * CHANGED.size  # bytes, with which a row begins
 SOMEBODY, SOME_RECORD = b"\xfe\xca" * 8, 2**48 + 3  # that nothing else in a row looks like

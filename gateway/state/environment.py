@@ -22,8 +22,7 @@ from typing import Any
 import lmdb
 
 from gateway.disk import boot_id, hand_over, locked, make_folder, reserve, write_durably
-from gateway.state.changes import read_gone
-from gateway.state.packed_rows import LEFT_KEY
+from gateway.state.packed_rows import LEFT_KEY, read_gone
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 FILE, MAX_READERS = "data.mdb", 1024

@@ -1,19 +1,28 @@
-"""What lies in the state under each of its places, as bytes: a row, an edge, the head. Written and read by its
-transactions.
+"""What lies in the state under each of its places, as bytes: a row, an edge, the head; and which places changed behind
+each position of the log. Written and read by its transactions, and for copies by the feed (`web.api.feed`).
 
 A row begins with a front and goes on with all that the fold keeps. The front says what stands of its key, joined over
 all that is read for it (`fronts`), so that a check unpacks nothing else. It counts every yes as it was given: whoever
 rests on a screen that is voided is read from rows and edges.
+
+Under each position lies which places changed there last: each place that is there stands once, so whoever reads from
+nothing reads all. Of what went the last ones are known, until the pages are made anew without them; whoever knows only
+what was before those begins anew (`floor`).
 """
 
 import struct
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from types import GenericAlias, MappingProxyType
 from typing import Any, NamedTuple, get_type_hints
 from zlib import crc32
 
+import lmdb
 import msgspec
 
 from gateway.choice.identity import AD_ID_DIGESTS
@@ -27,7 +36,7 @@ FORMAT = 9  # of the bytes
 # with a version of the ledger, so that machines of two releases never answer from one ledger by two folds.
 FOLD = 4
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
-KEY_BYTES = 16  # of a key: half an edge's
+KEY_BYTES, EDGE_BYTES = 16, 32  # of a key, and of two
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
 BEGINNING = struct.Struct("<QQBQQ")  # last change of the row, of all that is read for it; flags, screens, linked until
 # own, travelled, informed, parental, age, told, CPNI told; bytes of what follows: held, and behind a blank the places
@@ -41,6 +50,11 @@ PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # anoth
 ANY_DIGEST = frozenset(AD_ID_DIGESTS)
 # format, fold, epoch, position, entries, last void, screens voided, root
 HEAD = struct.Struct("<BHIQQQQ32s")
+AT = b"\xff" * 17  # before a position: behind all rows and edges, so that what is added lies in full pages
+GONE_KEY = b"gone"
+MOST_GONE = 1024  # of what went: so many a copy may have to hear of at once
+MOVED_AT = 8  # where a front says when what it says moved last
+Gone = tuple[int, list[tuple[int, bytes]]]  # the floor; what went, with the position at which it did
 
 
 class NotAState(ValueError):
@@ -123,7 +137,7 @@ def _pack_front(own: int, moved: int, standing: Standing, linked: int, screens: 
 
 
 def no_front(own: int, *, crowded: bool = False) -> bytes:
-    """Of a key for which each check reads rows and edges. `crowded`: not all of its members (`crowded_accounts`)."""
+    """Of a key for which each check reads rows and edges. `crowded`: not all of its members (`fronts`)."""
     return BEGINNING.pack(own, own, CROWDED * crowded, 0, 0) + bytes(SAID.size)
 
 
@@ -165,11 +179,6 @@ def pack_number(number: int) -> bytes:
 def pack_edge(edge: LinkEdge, changed: int) -> bytes:
     *rest, up, down = edge
     return CHANGED.pack(changed) + _pack([*rest, _joined(up), _joined(down)])
-
-
-def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
-    """With the position of its last change. Raises `NotAState`."""
-    return unpack_tail(tail_of(packed)), CHANGED.unpack_from(packed)[0]
 
 
 def unpack_tail(tail: bytes) -> KeyRow:
@@ -252,8 +261,140 @@ def _form(kind: type, **joined: Any) -> Any:
     return GenericAlias(tuple, tuple((get_type_hints(kind) | pairs).values()))
 
 
+class PlaceChanges:
+    """Where the places that one transaction writes stood among the changes, and where they stand now. A place is told
+    by what it lies under.
+    """
+
+    def __init__(self, txn: lmdb.Transaction) -> None:
+        self._txn = txn
+        self._left = defaultdict[int, set[bytes]](set)
+        self._come = defaultdict[int, list[bytes]](list)
+        self._gone: list[tuple[int, bytes]] = []
+
+    def put(self, place: bytes, packed: bytes, before: bytes | None) -> None:
+        """Writes it, and what it is known by. `before`: what lies there."""
+        at = changed_at(place, packed)
+        if before is None or changed_at(place, before) != at:
+            self._leave(place, before)
+            self._come[at].append(place)
+        self._txn.put(place, packed)
+
+    def put_first(self, rows: Sequence[tuple[bytes, bytes]], cursor: lmdb.Cursor) -> None:
+        """The same of places where nothing lies, each with what is to. `cursor`: of the transaction."""
+        come, last = self._come, CHANGED.unpack_from
+        for place, packed in rows:
+            come[last(packed, 0 if len(place) == EDGE_BYTES else MOVED_AT)[0]].append(place)
+        cursor.putmulti([*rows])
+
+    def delete(self, place: bytes, position: int) -> None:
+        """At a position of the log."""
+        before = self._txn.pop(place)
+        if before is not None:
+            self._leave(place, before)
+            self._gone.append((position, place))
+
+    def _leave(self, place: bytes, before: bytes | None) -> None:
+        if before is not None:
+            at = changed_at(place, before)
+            if place in self._come.get(at, ()):  # it came in this transaction
+                self._come[at].remove(place)
+            else:
+                self._left[at].add(place)
+
+    def finish(self) -> None:
+        """Once all was put."""
+        for at in self._left.keys() | self._come.keys():
+            left = self._left[at]
+            there = [place for place in _placed(self._txn.get(key_at(at), b"")) if place not in left] + self._come[at]
+            if there:
+                self._txn.put(key_at(at), b"".join(bytes((len(place),)) + place for place in there))
+            else:
+                self._txn.delete(key_at(at))
+        if self._gone:
+            floor, gone = read_gone(self._txn)
+            gone += self._gone
+            floor = max((at for at, _ in gone[:-MOST_GONE]), default=floor)
+            self._txn.put(GONE_KEY, _pack((floor, gone[-MOST_GONE:])))
+
+
+class ChangedPart(NamedTuple):
+    """Position by position, the places that changed there last, or went. `upto`: whoever has these has everything up to
+    that position; `floor`: of what went before it nothing is known.
+    """
+
+    changed: list[tuple[int, list[bytes]]]
+    upto: int
+    floor: int
+
+
+def read_changes(txn: lmdb.Transaction, after: int, limit: int, head: int) -> ChangedPart:
+    """Whole positions, until there are so many places. `head`: of the state. Raises `NotAState`."""
+    found, many = list[tuple[int, list[bytes]]](), 0
+    floor, gone = read_gone(txn)
+    for at, places in _changes_after(txn, after, gone):
+        if found and many >= limit:
+            return ChangedPart(found, found[-1][0], floor)
+        found.append((at, places))
+        many += len(places)
+    return ChangedPart(found, head, floor)
+
+
+def _changes_after(
+    txn: lmdb.Transaction, after: int, gone: list[tuple[int, bytes]]
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Position by position."""
+    went = ((at, [place]) for at, place in sorted(gone) if at > after)
+    with txn.cursor() as cursor:
+        found = cursor.iternext() if cursor.set_range(key_at(after + 1)) else ()
+        changed = ((int.from_bytes(key[len(AT) :], "big"), [*_placed(places)]) for key, places in found)
+        for at, both in groupby(merge(went, changed, key=itemgetter(0)), itemgetter(0)):
+            yield at, [place for _, places in both for place in places]
+
+
+def read_gone(txn: lmdb.Transaction) -> Gone:
+    """The floor, and what went behind it. Raises `NotAState`."""
+    try:
+        found: Gone = _GONE.decode(txn.get(GONE_KEY, NOTHING_GONE))
+    except msgspec.DecodeError as error:
+        raise NotAState("what went cannot be read") from error
+    return found
+
+
+def forget_gone(txn: lmdb.Transaction, floor: int = 0) -> None:
+    """Nothing is known any more of what went; `floor`: nor of anything that went before a position."""
+    before, gone = read_gone(txn)
+    txn.put(GONE_KEY, _pack((max([before, floor, *(at for at, _ in gone)]), [])))
+
+
+def changed_at(place: bytes, packed: bytes) -> int:
+    """The position behind the last record that changed what lies in a place, or for a row what stands of it."""
+    at: int = CHANGED.unpack_from(packed, 0 if len(place) == EDGE_BYTES else MOVED_AT)[0]
+    return at
+
+
+def own_change_at(row: bytes) -> int:
+    """The position behind the last record that changed a row itself."""
+    at: int = CHANGED.unpack_from(row)[0]
+    return at
+
+
+def key_at(position: int) -> bytes:
+    return AT + struct.pack(">Q", position)
+
+
+def _placed(packed: Any) -> Iterator[bytes]:
+    at = 0
+    while at < len(packed):
+        ends = at + 1 + packed[at]
+        yield packed[at + 1 : ends]
+        at = ends
+
+
 _pack = msgspec.msgpack.Encoder().encode
 _ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, ins=Allowed))
 _EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=tuple[Bit, ...], down=tuple[Bit, ...]))
 _HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int], frozenset[str]])
 _BEGINNING = BEGINNING.unpack_from
+_GONE = msgspec.msgpack.Decoder(Gone)
+NOTHING_GONE = _pack((0, []))

@@ -1,327 +1,203 @@
-"""Transactions on the state: one to read, for each check, and one to write, for a slice of the log. Nothing of either
-outlives its `with`.
+"""Writing the state: a slice of the log folded in one transaction, a copy's places put as they come. Nothing outlives
+its `with`. Whoever follows the log calls it (`upkeep`), and a replica's follower.
+
+What stands of somebody of whom nothing was known, or of an account and an identifier that it has from then on, differs
+from what stands of the last such one in keys and numbers alone: so it is filled into a form with holes, in place of
+folding, reading and packing a dozen rows. No rule is written a second time: a form is made by folding stand-ins, and
+taken only where other stand-ins, several times, come out of it byte by byte as they do out of the fold.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self, cast
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, Self
 
 import lmdb
 
-from gateway.choice.question import Grant
-from gateway.choice.standing import Standing
 from gateway.fold import fold
-from gateway.fold.kin import Alike, edges_of, family
-from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
-from gateway.fold.record import Kept, NamesLearnt, Record
-from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
-from gateway.state.changes import (
-    EDGE_BYTES,
-    ChangedPart,
-    PlaceChanges,
-    forget_gone,
-    own_change_at,
-    read_changes,
-    read_gone,
-)
-from gateway.state.crowded_accounts import (
-    CrowdedAccount,
-    crowd_key,
-    crowd_of,
-    read_crowd,
-    speaks_for_few,
-    unpack_crowd,
-)
-from gateway.state.environment import StateForeign, StateMap, StateRefused
-from gateway.state.fronts import Fronts, has_many, is_crowded
+from gateway.fold.kin import Alike
+from gateway.fold.record import Kept, LinkSaid, NamesLearnt, Record, SaidOut
+from gateway.fold.state import EMPTY, HEAD, NO_EDGE, KeyRow, LinkEdge, Place
+from gateway.state.environment import StateMap, StateRefused
+from gateway.state.fronts import CrowdedAccount, Fronts, crowd_key, crowd_of, has_many, is_crowded, unpack_crowd
+from gateway.state.lookup import StatePlaces
 from gateway.state.packed_rows import (
     ANY_DIGEST,
     CHANGED,
-    FOLD,
+    EDGE_BYTES,
     HEAD_KEY,
     KEY_BYTES,
     LEFT_KEY,
-    AnothersFormat,
-    NotAState,
+    PlaceChanges,
     StateHead,
-    front_standing,
-    is_of_many,
+    forget_gone,
     moved_at,
     pack_edge,
+    pack_number,
     pack_tail,
     place_key,
     says_all,
     tail_of,
-    unpack_edge,
     unpack_head,
-    unpack_tail,
 )
-from gateway.state.stranger_forms import StrangerForms, stranger_of
-from gateway.terms import Purpose
+
+MOST_FORMS = 2048  # kept at once
+TRIALS = 4  # stand-ins that a form is tried with: one order of two among them passes by luck
+MOST_RECORDS = 8  # records of one stranger: of an address with its looser forms
+FIRST = 256  # the first entry with a number that cannot be taken for something else
+STARTS = range(2**40, 2**41)  # milliseconds of 2004 to 2039: when a link began, a number that is as long as any of them
+WIDTHS = (FIRST, 2**16, 2**32)  # from which entry on a number is a longer one
+PlacedBytes = tuple[bytes, bytes]  # a place, and what lies there
+Made = Callable[[Sequence[Record], Sequence[int]], Mapping[bytes, bytes]]
 
 
-class Reached(NamedTuple):
-    """How far a state had come when something was read. Of two generations nobody knows which is the later."""
-
-    generation: str
-    position: int
-
-
-class Tie(NamedTuple):
-    """That an account has or had an identifier, by one of its names."""
-
-    account: bytes
-    name: bytes
-    edge: LinkEdge
-
-    def holds(self, now: int) -> bool:
-        """Whether it has it at a moment in Unix milliseconds."""
-        return self.edge.start <= now and self.edge.lifts(now)
-
-
-class HeadRead(NamedTuple):
-    """The head as of a commit, proved to be of these rules and of peppers of this `epoch`. `screens`: its bits."""
-
-    commit: int
-    epoch: int
-    head: StateHead
-    screens: int
-    reached: Reached
-
-
-UNREAD = HeadRead(-1, -1, StateHead(""), 0, Reached("", 0))  # no commit has this number
-
-
-class _Places:
-    """What the fold and its readings get their rows and edges from: each is unpacked once, and of rows that lie there
-    alike, as most names of one identifier do, one for all.
+class Stranger(NamedTuple):
+    """All that one entry says of somebody, and of nobody else but the account that has them. `keys`: theirs first, then
+    their names' and the account's, each once; `positions`: behind each record.
     """
 
-    def __init__(self) -> None:
-        self.head = UNREAD.head
-        self.latest = 0  # the largest last change of all that was read
-        self._txn: lmdb.Transaction
-        self._found: dict[Place, Any] = {}
-        self._last: dict[Place, int] = {}  # the last change of each
-        self._alike: dict[bytes, KeyRow] = {}  # by their bytes
+    records: Sequence[Record]
+    positions: Sequence[int]
+    keys: Sequence[bytes]
 
-    def get(self, place: Place) -> Any:
-        """As the fold asks for it: None where nothing lies."""
-        try:
-            return self._found[place]
-        except KeyError:
-            found = self._found[place] = self._unpacked(place)
-            return found
+    def like(self) -> tuple[Any, ...]:
+        """What is the same of all who fill the same form."""
+        seq, first = self.records[0].seq, self.positions[0]
+        words = [_word(each) for each in self.records]
+        return sum(seq >= each for each in WIDTHS), *[each - first for each in self.positions], *words
 
-    def _unpacked(self, place: Place) -> Any:
-        if place == HEAD:
-            self.latest = max(self.latest, self.head.voided)
-            return self.head.voids or None
-        packed = self._packed(place)
-        if packed is None:
+    def values(self) -> list[bytes]:
+        """What stands in the holes."""
+        starts = [pack_number(said.start) for each in self.records if isinstance(said := each.said, LinkSaid)]
+        return [*self.keys, pack_number(self.records[0].seq), *map(CHANGED.pack, self.positions), *starts]
+
+    def stand_in(self) -> "Stranger":
+        """Somebody else who is like them."""
+        seq, start = self.records[0].seq, int.from_bytes(os.urandom(6), "big")
+        width = max(each for each in WIDTHS if each <= seq)
+        other = width + int.from_bytes(os.urandom(8), "big") % (width * (width if width == FIRST else 2**15) - width)
+        keys = [os.urandom(KEY_BYTES) for _ in self.keys]
+        given = dict(zip(self.keys, keys, strict=True))
+        records = [each._replace(seq=other, key=keys[0], said=_renamed(each.said, given)) for each in self.records]
+        return Stranger(records, [start + each - self.positions[0] for each in self.positions], keys)
+
+
+def stranger_of(records: Sequence[Record], positions: Sequence[int]) -> Stranger | None:
+    """None: these are not what a form can be made of."""
+    keys, seq = [records[0].key], records[0].seq
+    for each in records:
+        said = each.said
+        if isinstance(said, NamesLearnt):
+            keys += [*said.same, *said.looser, *((said.mailbox,) if said.mailbox else ())]
+        elif isinstance(said, LinkSaid):
+            if said.until is not None or said.start not in STARTS:
+                return None
+            keys.append(said.account)
+        elif not isinstance(said, SaidOut) or said.mark:
             return None
-        found, changed = self._row(packed) if isinstance(place, bytes) else unpack_edge(packed)
-        self._last[place] = changed
-        self.latest = max(self.latest, changed)
-        return found
-
-    def _row(self, packed: bytes) -> tuple[KeyRow, int]:
-        tail = tail_of(packed)
-        found = self._alike.get(tail)
-        if found is None:
-            found = self._alike[tail] = unpack_tail(tail)
-        return found, own_change_at(packed)
-
-    def _packed(self, place: Place) -> bytes | None:
-        found: bytes | None = self._txn.get(place_key(place))
-        return found
+    whole = seq >= FIRST and len(records) <= MOST_RECORDS and len({*keys}) == len(keys)
+    return Stranger(records, positions, keys) if whole else None
 
 
-class StateMoment(_Places):
-    """The state at one moment, for one check. Raises `StateRefused` where it may not be answered from."""
+def _word(record: Record) -> tuple[Any, ...]:
+    said = record.said
+    if isinstance(said, NamesLearnt):
+        return len(said.same), len(said.looser), said.mailbox is not None
+    return (LinkSaid, record.account, said.claimed) if isinstance(said, LinkSaid) else (record.account, *said)
 
-    def __init__(self, held: StateMap, epoch: int) -> None:
-        super().__init__()
-        self._held, self._epoch = held, epoch
-        self._screens = 0
-        self._few: dict[bytes, KeyRow | None] = {}
-        self._spoke = False  # some of those for all
-        self._walked = set[Place]()
 
-    def __enter__(self) -> Self:
-        try:
-            self._begin()
-        except BaseException as error:
-            _refuse(error, self._held)
-            raise
-        return self
+def _renamed(said: Any, given: Mapping[bytes, bytes]) -> Any:
+    if isinstance(said, LinkSaid):
+        start = STARTS.start + int.from_bytes(os.urandom(8), "big") % len(STARTS)
+        return said._replace(account=given[said.account], start=start)
+    if not isinstance(said, NamesLearnt):
+        return said
+    names, looser = ([given[each] for each in some] for some in (said.same, said.looser))
+    return NamesLearnt((*names,), (*looser,), given[said.mailbox] if said.mailbox else None)
 
-    def __exit__(self, *raised: object) -> None:
-        self._txn.abort()
-        if raised[1] is not None:
-            _refuse(raised[1], self._held)
 
-    def _begin(self) -> None:
-        held = self._held
-        if held.mark.denies:
-            raise StateRefused("it is behind the log, or was replaced")
-        txn = self._txn = held.env.begin()
-        try:
-            read: HeadRead = held.last_head or UNREAD
-            if txn.id() != read.commit or read.epoch != self._epoch:  # of the same commit it is the same head
-                read = held.last_head = self._read_head()
-        except BaseException:
-            txn.abort()
-            raise
-        _, _, self.head, self._screens, self.reached = read
+class RowForm(NamedTuple):
+    """What lies in some places, as all names of an identifier have the same: under which of a stranger's keys each of
+    these is, an edge under two; what lies there but for its holes; and what stands in those.
+    """
 
-    def lies(self, keys: Iterable[bytes]) -> bool:
-        """Whether anything lies at any of some keys."""
-        with self._txn.cursor() as cursor:
-            return bool(cursor.getmulti([*keys]))
+    places: Sequence[Sequence[int]]
+    text: bytes
+    holes: Callable[[Sequence[bytes]], tuple[bytes, ...]]
 
-    def standing(self, key: bytes, now: int) -> Standing | None:
-        """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
-        packed = self._txn.get(key)
-        return None if packed is None else self._by_front(packed, now) or self._by_speakers(key, now)
 
-    def standings(self, keys: Iterable[bytes], clock: Callable[[], int]) -> list[tuple[bytes, Standing]]:
-        """What stands of those of whom anything does: of a dozen keys that a check asks for, mostly of none. `clock`:
-        Unix milliseconds.
-        """
-        get = self._txn.get
-        known = [(key, packed) for key in keys if (packed := get(key)) is not None]
-        if not known:
-            return []
-        now = clock()
-        fronts: dict[bytes, Standing | None] = {}  # the names of one identifier mostly lie there alike
-        for _, packed in known:
-            if packed not in fronts:
-                fronts[packed] = self._by_front(packed, now)
-        return [(key, fronts[packed] or self._by_speakers(key, now)) for key, packed in known]
+NOT_TRIED: list[RowForm] = []
 
-    def _by_front(self, packed: bytes, now: int) -> Standing | None:
-        found = front_standing(packed, self._screens, now)
-        if found is None:
+
+class StrangerForms:
+    """Those that were made so far. `made`: what the fold makes of the records of somebody of whom nothing is known, by
+    place, as it is written.
+    """
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+        self._forms: dict[tuple[Any, ...], list[RowForm] | None] = {}
+
+    def rows(self, stranger: Stranger) -> list[PlacedBytes] | None:
+        """(key, what lies there) of each row and edge; None: there is no form for it."""
+        like, forms = stranger.like(), self._forms
+        form = forms.get(like, NOT_TRIED)
+        if form is NOT_TRIED:
+            form = self._form_of(stranger)
+            if len(forms) >= MOST_FORMS:
+                forms.clear()  # a state that is made beside ours may just look for its own
+            forms[like] = form
+        return None if form is None else _filled(form, stranger)
+
+    def _form_of(self, stranger: Stranger) -> list[RowForm] | None:
+        """None where it does not come out as it should."""
+        one = stranger.stand_in()
+        form = _with_holes(self._made(one.records, one.positions), one)
+        if form is None:
             return None
-        self.latest = max(self.latest, found[1])
-        return found[0]
-
-    def _by_speakers(self, key: bytes, now: int) -> Standing:
-        """Without all members of any account, where that is as good."""
-        found = standing_of(key, self._of_few, now)
-        if not self._spoke:
-            return found
-        slate = Slate(self._of_few)
-        if not slate.row(key).grants and speaks_for_few(slate, key):
-            return found
-        return standing_of(key, self.get, now)
-
-    def _of_few(self, place: Place) -> Any:
-        """As `get`, but of an account of many a few that are as good as all."""
-        if not isinstance(place, bytes) or place == HEAD or place in self._found:
-            return self.get(place)
-        if place not in self._few:
-            self._few[place] = self._read_few(place)
-        return self._few[place]
-
-    def _read_few(self, key: bytes) -> KeyRow | None:
-        packed = self._txn.get(key)
-        if packed is not None and is_of_many(packed):
-            found = read_crowd(self._txn.get(crowd_key(key), b""), self._screens)
-            if found is not None:
-                self._spoke = True
-                self.latest = max(self.latest, found[1], *CHANGED.unpack_from(packed))
-                return found[0]
-        row: KeyRow | None = self.get(key)
-        return row
-
-    def last_no(self, key: bytes) -> int | None:
-        """The last record that said one of the noes that stand of a key; None: none, or it is forgotten."""
-        slate = Slate(self.get)
-        last = max((no.bit.seq for no in read_noes(slate, key) if no.holds(slate.voids)), default=NO_RECORD)
-        return None if last == NO_RECORD else last
-
-    def moved(self, keys: Iterable[bytes], since: Reached) -> bool:
-        """Whether what stands of these may be another one than at a `reached` of before."""
-        asked = [*keys]
-        for key in asked:
-            self.standing(key, 0)
-        if since.generation != self.reached.generation or self.latest > since.position:
-            return True
-        floor, gone = read_gone(self._txn)  # of what went, as behind an unlink, there is no row to tell of it
-        return floor > since.position or any(at > since.position and place in asked for at, place in gone)
-
-    def ties(self, key: bytes) -> list[Tie]:
-        """To all accounts that have or had an identifier, by any of its names."""
-        slate = Slate(self.get)
-        edges = edges_of(slate, family(slate, key))
-        return [Tie(account, name, edge) for account, name, edge in edges if edge.begun != NO_RECORD]
-
-    def names(self, key: bytes) -> set[bytes]:
-        """All names of the identifiers that a key is a name of."""
-        return family(Slate(self.get), key)
-
-    def words(self, key: bytes) -> list[str]:
-        """How old installations say that somebody is, by any name of an identifier, whether it counts or not."""
-        slate = Slate(self.get)
-        return [band for name in family(slate, key) for band in slate.row(name).words.values()]
-
-    def came_back(self, mark: str, device: bytes, keys: Iterable[bytes]) -> frozenset[Purpose]:
-        """See `fold.reading.come_back`."""
-        return come_back(mark, device, keys, self.get)
-
-    def grants(self, keys: Sequence[bytes], now: int) -> list[Grant]:
-        """What these allowed one recipient and is not over, the newest first."""
-        found = [grant for key in keys for grant in grants_of(key, self.get, now)]
-        return sorted(found, key=lambda grant: -grant.seq)
-
-    def changes(self, after: int, limit: int) -> ChangedPart:
-        """What changed behind a position: whole positions, until there are so many places."""
-        return read_changes(self._txn, after, limit, self.head.position)
-
-    def packed(self, place: bytes) -> bytes | None:
-        """As it lies there, for a copy; None: nothing does."""
-        found: bytes | None = self._txn.get(place)
-        return found
-
-    def places(self) -> Iterator[bytes]:
-        """Under what anything lies."""
-        with self._txn.cursor() as cursor:
-            yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
-
-    def crowd(self, account: bytes) -> tuple[bytes, bytes | None]:
-        """What lies beside the row of an account of many, as `packed`, and where."""
-        key = crowd_key(account)
-        return key, self._txn.get(key)
-
-    def beyond(self, places: Iterable[bytes]) -> set[bytes]:
-        """The keys of which something else may stand although nothing changed that lies under them: those around what
-        is so large that its changes are not carried on to them. Each is walked around once a moment.
-        """
-        wide = set[Place]()
-        for place in places:
-            keys = (place,) if len(place) < EDGE_BYTES else (place[:KEY_BYTES], place[KEY_BYTES:])
-            rows = (self._txn.get(key) for key in keys)
-            if not all(row is None or says_all(row) for row in rows):
-                wide.update(key for key in keys if key not in self._walked)
-        self._walked |= wide
-        return Fronts(self.get, {}, Everybody()).reached(wide) if wide else set()
-
-    def _read_head(self) -> HeadRead:
-        head = unpack_head(self._txn.get(HEAD_KEY))
-        prove_made_here(head, self._epoch)
-        reached = Reached(self._held.folder.name, head.position)  # how far this generation has folded the log
-        return HeadRead(self._txn.id(), self._epoch, head, head.screens, reached)
+        for _ in range(TRIALS):
+            other = stranger.stand_in()
+            if dict(_filled(form, other)) != self._made(other.records, other.positions):
+                return None
+        return form
 
 
-class Everybody(set[bytes]):
-    """Every key is among them."""
+def _with_holes(rows: Mapping[bytes, bytes], stranger: Stranger) -> list[RowForm] | None:
+    """None where something lies elsewhere than with the stranger."""
+    values, places = stranger.values(), {key: number for number, key in enumerate(stranger.keys)}
+    longest_first = sorted({*values}, key=len, reverse=True)
+    holes = re.compile(b"|".join(map(re.escape, longest_first)), re.DOTALL)
+    form, alike = list[RowForm](), defaultdict[bytes, list[list[int]]](list)
+    for place, packed in rows.items():
+        keys = [place[at : at + KEY_BYTES] for at in range(0, len(place), KEY_BYTES)]
+        if not places.keys() >= {*keys}:
+            return None
+        alike[packed].append([places[each] for each in keys])
+    for packed, lie in alike.items():
+        text = b"%b".join(each.replace(b"%", b"%%") for each in holes.split(packed))
+        form.append(RowForm(lie, text, _several([values.index(each) for each in holes.findall(packed)])))
+    return form
 
-    def __contains__(self, key: object) -> bool:
-        return True
+
+def _several(numbers: Sequence[int]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
+    """`itemgetter` that always gives several."""
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    return lambda values: tuple(values[number] for number in numbers)
 
 
-class StateWrite(_Places):
+def _filled(form: Sequence[RowForm], stranger: Stranger) -> list[PlacedBytes]:
+    values = stranger.values()
+    found = list[PlacedBytes]()
+    for row in form:
+        packed = row.text % row.holes(values)
+        found += [(b"".join([values[key] for key in place]), packed) for place in row.places]
+    return found
+
+
+class StateWrite(StatePlaces):
     """Several records folded in one transaction, which also moves the position: all of it is there, or nothing."""
 
     def __init__(self, held: StateMap) -> None:
@@ -567,33 +443,7 @@ def forget_before(held: StateMap, *, anew: bool = False) -> None:
         forget_gone(txn, head.position if anew and head.entries else 0)  # before the first entry there was nobody
 
 
-TORN_PAGES = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
-
-
-def is_torn_page(error: object) -> bool:
-    """Whether it tells of a page that does not hold what was written. A process of another version says nothing about
-    what it cannot read: others of this host answer from it.
-    """
-    return isinstance(error, TORN_PAGES) and not isinstance(error, AnothersFormat)
-
-
 def write_first_head(held: StateMap, head: StateHead) -> None:
     """Of a generation that is made."""
     with held.begin_writing() as txn:
         txn.put(HEAD_KEY, head.pack())
-
-
-def prove_made_here(head: StateHead, epoch: int) -> None:
-    """Raises `StateForeign` for a state of other rules, or whose keys are wrapped by other peppers."""
-    if head.fold != FOLD:
-        raise StateForeign(f"it was made by the fold number {head.fold}, this is number {FOLD}")
-    if head.epoch != epoch:
-        raise StateForeign(f"its keys are of the pepper epoch {head.epoch}, ours of {epoch}")
-
-
-def _refuse(error: object, held: StateMap) -> None:
-    """What cannot be read is refused, whatever it was that did not read; where it is the page, by all who read it."""
-    if is_torn_page(error):
-        held.mark.set_torn()
-    if isinstance(error, lmdb.Error | NotAState):
-        raise StateRefused(f"{type(error).__name__}: {error}") from error

@@ -25,16 +25,9 @@ from gateway.fold.record import Record
 from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
 from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
+from gateway.state.lookup import StateMoment, is_torn_page, prove_made_here
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import (
-    StateMoment,
-    StateWrite,
-    forget_before,
-    is_torn_page,
-    prove_made_here,
-    read_head,
-    write_first_head,
-)
+from gateway.state.transactions import StateWrite, forget_before, read_head, write_first_head
 
 SLICE = 4096  # records of one transaction
 TURNS = 3  # in which what came while a state was made is folded before anybody waits for it
@@ -249,11 +242,6 @@ class HostState:
     def position(self) -> int:
         """How far it has folded the log. Raises `StateRefused`, `NotAState`, lmdb.Error."""
         return read_head(self._current())[0].position
-
-    def position_in(self, log: str) -> int:
-        """How far it has folded the log of a name; 0: it is another one's. Raises as `position` does."""
-        head = read_head(self._current())[0]
-        return head.position if head.log == log else 0
 
     def left(self) -> bool:
         """Whether its pages may hold what was replaced. Raises as `position` does."""

@@ -17,9 +17,8 @@ from gateway.app.composition import open_house
 from gateway.choice.standing import Standing, out_bits
 from gateway.fold.state import Bit, KeyRow
 from gateway.ledger.log_records import PLACES
-from gateway.state.changes import key_at
 from gateway.state.environment import StateMap, folder_in_force
-from gateway.state.packed_rows import pack_front, pack_tail
+from gateway.state.packed_rows import key_at, pack_front, pack_tail
 from gateway.terms import SIGNAL_PURPOSES
 
 FEW, MANY = 10_000, int(os.environ.get("IDENTIFIERS", "1000000"))

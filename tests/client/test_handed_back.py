@@ -10,8 +10,7 @@ import pytest
 from gateway.client import asking
 from gateway.client.asking import PART, Client, Verdicts
 from gateway.client.connection import NoAnswer, Response
-from gateway.client.handed_back import ROWS, HandedBack
-from gateway.client.verdict import LONGEST, ClientVerdict, Clock, VerdictUnreadable, read_verdict
+from gateway.client.verdict import LONGEST, ROWS, ClientVerdict, Clock, HandedBack, VerdictUnreadable, read_verdict
 
 YES = {
     "allowed": True,

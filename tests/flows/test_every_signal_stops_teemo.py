@@ -19,7 +19,7 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import BrowserCookie
 from gateway.signals import adchoices, gpp
-from gateway.signals.cmp_cookies import forms, tools
+from gateway.signals.cmp_cookies import EXACT, PREFIXES, forms
 from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
@@ -470,6 +470,6 @@ async def test_a_no_that_was_said_on_the_first_page_alone_is_kept_when_the_brows
 def test_every_cookie_that_the_gateway_reads_is_tried_here_but_the_opaque_ones():
     cookies = [*ACTS, *STATES, *(cookie for cookie, _ in CARRIED)]
     tried = {part.partition("=")[0] for cookie in cookies for part in cookie.split("; ")}
-    read = {*tools.EXACT, *tools.PREFIXES} - OPAQUE
+    read = {*EXACT, *PREFIXES} - OPAQUE
     assert {name for name in read if not any(cookie.startswith(name) for cookie in tried)} == set()
-    assert {*tools.EXACT, *tools.PREFIXES} >= OPAQUE
+    assert {*EXACT, *PREFIXES} >= OPAQUE

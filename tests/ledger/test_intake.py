@@ -27,7 +27,7 @@ from gateway.ledger.acts import idempotency
 from gateway.ledger.audit import examination
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice
-from gateway.state.transactions import StateMoment
+from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState
 from gateway.terms import ChoiceKind, Purpose
 

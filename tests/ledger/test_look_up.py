@@ -13,8 +13,7 @@ from gateway.ledger import entry
 from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
-from gateway.state.lookup import earliest
-from gateway.state.transactions import Reached, StateMoment
+from gateway.state.lookup import Reached, StateMoment, earliest
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 

@@ -28,17 +28,9 @@ from gateway.fold.record import (
 from gateway.fold.state import Allowed, Bit, GrantGiven, KeyRow, LinkEdge
 from gateway.ledger.audit import verify
 from gateway.state import fronts
-from gateway.state.crowded_accounts import crowd_key, unpack_crowd
-from gateway.state.packed_rows import (
-    HEAD_KEY,
-    pack_edge,
-    pack_tail,
-    tail_of,
-    unpack_edge,
-    unpack_head,
-    unpack_row,
-)
-from gateway.state.transactions import StateMoment
+from gateway.state.fronts import crowd_key, unpack_crowd
+from gateway.state.lookup import StateMoment
+from gateway.state.packed_rows import HEAD_KEY, pack_edge, pack_tail, tail_of, unpack_edge, unpack_head, unpack_tail
 from gateway.state.upkeep import HostState
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
@@ -127,7 +119,7 @@ def test_without_a_fault_nothing_is_found(made):
 @pytest.mark.parametrize("who", WHO)
 def test_a_row_that_says_anything_else_in_any_of_its_words_is_found(made, key, who):
     packed = lying(made, key)
-    row, front = unpack_row(packed)[0], packed[: len(packed) - len(tail_of(packed))]
+    row, front = unpack_tail(tail_of(packed)), packed[: len(packed) - len(tail_of(packed))]
     for name in KeyRow._fields:
         planted = front + pack_tail(row._replace(**{name: OTHERWISE[name]}))
         assert told_of(key) in found_with(made, {key: planted}), name
@@ -197,7 +189,7 @@ def test_whoever_speaks_for_an_account_of_many_is_compared_too(folder, monkeypat
     with laid_open(folder) as db, contextlib.closing(HostState(folder, epoch)) as state:
         made, account = (db, state), db.execute(WHO["the account"]).fetchone()[0]
         crowd, _ = unpack_crowd(lying(made, crowd_key(account)))
-        row = unpack_row(lying(made, account))[0]
+        row = unpack_tail(tail_of(lying(made, account)))
         assert found_with(made, {crowd_key(account): crowd.pack(row)}) == []
         for name, value in wrong.items():
             setattr(crowd, name, value)

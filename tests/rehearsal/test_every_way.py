@@ -6,8 +6,7 @@ from support.rehearsed import EVERY_WAY_OPEN
 
 from gateway.consent import tokens
 from gateway.rehearsal import acts, ways
-from gateway.signals import adchoices, device, gpc, hear
-from gateway.signals.cmp_cookies import tools
+from gateway.signals import adchoices, cmp_cookies, device, gpc, hear
 from gateway.terms import Manner, Source
 from gateway.web.shell import words
 
@@ -120,7 +119,7 @@ def test_every_header_parameter_and_flag_that_is_heard_has_a_way():
 
 
 def test_every_consent_tool_has_a_way():
-    known = {tool for tool, _ in (*tools.EXACT.values(), *tools.PREFIXES.values())}
+    known = {tool for tool, _ in (*cmp_cookies.EXACT.values(), *cmp_cookies.PREFIXES.values())}
     assert known == acts.TOOLS.keys() | acts.UNREADABLE_TOOLS
 
 

@@ -13,8 +13,8 @@ from gateway.replica import feed, follower
 from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
 from gateway.replica.follower import LATE, TERM, Follower
 from gateway.state import environment
-from gateway.state.crowded_accounts import crowd_key
 from gateway.state.environment import StateRefused
+from gateway.state.fronts import crowd_key
 from gateway.state.lookup import StateLookup
 from gateway.state.transactions import read_head
 from gateway.state.upkeep import HostState

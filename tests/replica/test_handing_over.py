@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gateway.replica.spool import HandingOver, ReplicaSpool
+from gateway.replica.recording import HandingOver, ReplicaSpool
 
 
 class Gateway:

@@ -11,8 +11,7 @@ from gateway.consent.asked import Ask
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.disclosing import OutcomeReport
 from gateway.ledger.errors import StoreUnavailable
-from gateway.replica.recording import Recording
-from gateway.replica.spool import HEAD, ReplicaSpool
+from gateway.replica.recording import HEAD, Recording, ReplicaSpool
 from gateway.web.api.inside import finished
 
 ASK = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY", data=("ad_id",))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.replica import spool
-from gateway.replica.spool import ENDED, ReplicaSpool
+from gateway.replica import recording
+from gateway.replica.recording import ENDED, ReplicaSpool
 
 BOOT, OTHER = b"\x01" * 16, b"\x02" * 16
 PLACE = (41, "log.example.com/1")
@@ -88,7 +88,7 @@ def test_a_batch_stays_until_it_was_taken(made):
 
 
 def test_a_batch_has_no_more_lines_than_an_entry_may(made, monkeypatch):
-    monkeypatch.setattr(spool, "LINES", 3)
+    monkeypatch.setattr(recording, "LINES", 3)
     here = made()
     for number in range(7):
         put(here, str(number))
@@ -140,7 +140,7 @@ def test_what_was_cut_off_is_left_out_and_what_cannot_be_read_at_all_leaves_a_ga
 
 
 def test_what_finds_no_room_is_refused_and_counted_in_the_batch_that_is_open(made):
-    here = made(size=spool.HEAD + 8)
+    here = made(size=recording.HEAD + 8)
     assert put(here, "abc")  # six bytes
     assert not put(here, "d")
     assert not put(here, "e", "f")

@@ -22,7 +22,8 @@ from support.signals import (
     web,
 )
 
-from gateway.signals import adchoices, cmp_cookies, gpp
+from gateway.signals import adchoices, gpp
+from gateway.signals.cmp_cookies import values
 from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
 from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
@@ -227,7 +228,7 @@ def test_an_ad_networks_own_server_hears_the_industrys_opt_out_cookies():
 
 
 def test_an_operators_own_names_for_ads_are_heard():
-    own = Hearing(categories=cmp_cookies.merge(cmp_cookies.CATEGORIES, {"onetrust": {"X1": "sale"}}))
+    own = Hearing(categories=values.merge(values.CATEGORIES, {"onetrust": {"X1": "sale"}}))
     cookie = ("cookie", "OptanonConsent=groups=X1:0")
     assert web(cookie, hearing=own).denied == FULL
     assert web(cookie).denied == frozenset()

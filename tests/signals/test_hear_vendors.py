@@ -130,8 +130,8 @@ def test_all_vendors_at_once_are_those_who_may_one_by_one(random, disclosed):
         tc_string(VendorConsents=vendors, VendorsDisclosed=sorted({1} | disclosed), PublisherRestrictions=restrictions)
     )
     (fields,) = reading.sections.values()
-    may = {vendor for vendor in vendors if all(tcf.vendor_may(fields, vendor, purpose) for purpose in (1, 3, 4))}
-    assert tcf.advertisers(reading) == may
+    barred = {one for each in restrictions if each["key"] != 2 and each["type"] != 1 for one in each["ids"]}
+    assert tcf.advertisers(reading) == tcf.vendors_consented(fields) - barred == {*vendors} & {1, *disclosed} - barred
 
 
 def test_a_refusal_costs_no_look_at_the_vendors(monkeypatch):

@@ -182,8 +182,6 @@ def test_an_update_of_an_old_string_does_not_change_when_it_was_created():
 def test_since_march_2026_a_vendor_that_was_not_shown_to_the_person_has_no_consent(created, counted):
     fields = read(european(Created=created, VendorsDisclosed=[5, 7])).sections["tcfeuv2"]
     assert tcf.vendors_consented(fields) == counted
-    assert tcf.vendor_may(fields, 2, 1) == (2 in counted)
-    assert tcf.vendor_may(fields, 5, 1)
 
 
 def test_writing_a_string_again_does_not_bring_an_ended_consent_back():
@@ -201,64 +199,52 @@ def test_the_precise_place_is_a_special_feature_of_its_own():
     assert tcf.special_features_consented(refused) == {2}
 
 
-@pytest.mark.parametrize(
-    ("vendor", "purpose", "may"),
-    [(2, 1, True), (5, 11, True), (5, 12, False), (7, 1, False), (7, 2, False), (0, 1, False), (2, 0, False)],
-    ids=brief,
-)
-def test_a_vendor_may_what_the_person_consented_to_for_it(vendor, purpose, may):
-    assert tcf.vendor_may(read(european()).sections["tcfeuv2"], vendor, purpose) is may
-
-
 NOT_ALLOWED, REQUIRE_CONSENT, REQUIRE_INTEREST = 0, 1, 2
 
 
+def advertisers(**changes):
+    """Whom such a string lets advertise; the vendors consented to are 2 and 5."""
+    return tcf.advertisers(read(european(**changes)))
+
+
+@pytest.mark.parametrize("purpose", NEEDED, ids=brief)
 @pytest.mark.parametrize(
-    ("vendor", "purpose", "kinds", "may"),
+    ("vendor", "kinds", "may"),
     [
-        (2, 2, [NOT_ALLOWED], False),
-        (2, 2, [REQUIRE_CONSENT], True),
-        (2, 2, [REQUIRE_INTEREST], True),
-        (2, 8, [REQUIRE_INTEREST], False),  # consent, but no legitimate interest in purpose 8
-        (7, 2, [REQUIRE_INTEREST], True),
-        (7, 2, [REQUIRE_CONSENT], False),
-        (5, 2, [REQUIRE_INTEREST], False),  # consent, but the vendor has no legitimate interest
-        (2, 2, [REQUIRE_CONSENT, NOT_ALLOWED], False),
-        (7, 2, [REQUIRE_INTEREST, REQUIRE_CONSENT], False),
+        (2, [NOT_ALLOWED], {5}),
+        (2, [REQUIRE_CONSENT], {2, 5}),
+        (2, [REQUIRE_INTEREST], {5}),
+        (7, [REQUIRE_INTEREST], {2, 5}),  # an interest is no consent
+        (7, [REQUIRE_CONSENT], {2, 5}),
+        (2, [REQUIRE_CONSENT, NOT_ALLOWED], {5}),
+        (5, [REQUIRE_INTEREST, REQUIRE_CONSENT], {2}),
     ],
     ids=brief,
 )
 def test_a_publisher_restricts_what_a_vendor_may(vendor, purpose, kinds, may):
     restrictions = [{"key": purpose, "type": kind, "ids": [vendor]} for kind in kinds]
-    fields = read(european(PublisherRestrictions=restrictions)).sections["tcfeuv2"]
-    assert tcf.vendor_may(fields, vendor, purpose) is may
+    assert advertisers(PublisherRestrictions=restrictions) == may
 
 
-def test_a_restriction_of_another_vendor_or_purpose_changes_nothing():
-    restrictions = [{"key": 2, "type": NOT_ALLOWED, "ids": [5]}, {"key": 3, "type": NOT_ALLOWED, "ids": [2]}]
-    fields = read(european(PublisherRestrictions=restrictions)).sections["tcfeuv2"]
-    assert tcf.vendor_may(fields, 2, 2)
-    assert not tcf.vendor_may(fields, 5, 2)
-    assert not tcf.vendor_may(fields, 2, 3)
+def test_a_restriction_of_another_purpose_changes_nothing():
+    restrictions = [{"key": 2, "type": NOT_ALLOWED, "ids": [2]}, {"key": 7, "type": REQUIRE_INTEREST, "ids": [5]}]
+    assert advertisers(PublisherRestrictions=restrictions) == {2, 5}
 
 
 @pytest.mark.parametrize("purpose", [1, 3, 4, 5, 6], ids=brief)
 def test_legitimate_interest_in_profiles_and_storage_is_ignored(purpose):
-    fields = read(
-        refusal(
-            PurposeLegitimateInterests=flags(*range(1, 25)),
-            VendorLegitimateInterests=[2],
-            PublisherRestrictions=[{"key": purpose, "type": REQUIRE_INTEREST, "ids": [2]}],
-        )
-    ).sections["tcfeuv2"]
-    assert not tcf.vendor_may(fields, 2, purpose)
+    fields = refusal(
+        PurposeLegitimateInterests=flags(*range(1, 25)),
+        VendorLegitimateInterests=[2],
+        PublisherRestrictions=[{"key": purpose, "type": REQUIRE_INTEREST, "ids": [2]}],
+    )
+    assert tcf.advertisers(read(fields)) == frozenset()
 
 
 @pytest.mark.parametrize("ended", [{"PolicyVersion": 3}, {"IsServiceSpecific": False}], ids=brief)
 def test_no_vendor_may_anything_by_a_string_that_ended(ended):
     restrictions = [{"key": 2, "type": REQUIRE_INTEREST, "ids": [2]}]
-    fields = read(european(PublisherRestrictions=restrictions, **ended)).sections["tcfeuv2"]
-    assert not any(tcf.vendor_may(fields, vendor, purpose) for vendor in (2, 5, 7) for purpose in range(1, 25))
+    assert advertisers(PublisherRestrictions=restrictions, **ended) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -327,18 +313,12 @@ def test_a_person_in_canada_with_implied_consent_only_has_not_acted():
     assert tcf.answered(read_canadian(acted).sections["tcfcav1"])
 
 
-@pytest.mark.parametrize(("kind", "may"), [(0, False), (1, True), (2, False)], ids=brief)
-def test_a_publisher_in_canada_who_asks_for_implied_consent_gets_no_yes(kind, may):
-    restrictions = [{"key": 2, "type": kind, "ids": [2]}]
-    fields = read_canadian(canadian(PubRestrictions=restrictions)).sections["tcfcav1"]
-    assert tcf.vendor_may(fields, 2, 2) is may
-    assert tcf.vendor_may(fields, 2, 3)
-    assert not tcf.vendor_may(fields, 7, 2)
+def test_a_canadian_string_lets_nobody_advertise():
+    assert tcf.advertisers(read_canadian(canadian())) == frozenset()
 
 
 @pytest.mark.parametrize("fields", [{}, {"PurposeConsents": flags(1)}, {"Gpc": True}], ids=brief)
 def test_fields_that_say_nothing_of_vendors_let_none_do_anything(fields):
-    assert not tcf.vendor_may(fields, 2, 1)
     assert not tcf.vendors_consented(fields)
     assert not tcf.in_force(fields)
 

@@ -10,10 +10,11 @@ from support.examples import SOAK
 from support.states import ListedLog, all_in
 
 from gateway.fold.record import LinkSaid, Record, SaidOut, ScreenVoided
-from gateway.state import changes, environment, fronts, transactions
-from gateway.state.changes import PlaceChanges, read_gone
+from gateway.state import environment, fronts, packed_rows, transactions
 from gateway.state.environment import StateRefused
-from gateway.state.transactions import StateMoment, write_copied
+from gateway.state.lookup import StateMoment
+from gateway.state.packed_rows import PlaceChanges, read_gone
+from gateway.state.transactions import write_copied
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import CHOOSABLE
 
@@ -105,11 +106,11 @@ def wrong_index(state):
     lies, told = {}, Counter()
     with state.moment() as moment:
         for key, packed in moment._txn.cursor():
-            if key.startswith(changes.AT):
-                at = int.from_bytes(key[len(changes.AT) :], "big")
-                told.update((place, at) for place in changes._placed(packed))
+            if key.startswith(packed_rows.AT):
+                at = int.from_bytes(key[len(packed_rows.AT) :], "big")
+                told.update((place, at) for place in packed_rows._placed(packed))
             elif len(key) in {16, 32}:
-                lies[bytes(key)] = changes.changed_at(key, packed)
+                lies[bytes(key)] = packed_rows.changed_at(key, packed)
     return [each for each in told.keys() | lies.items() if told[each] != 1 or each[0] not in lies]
 
 
@@ -220,7 +221,7 @@ def test_who_went_is_told_to_whoever_had_them_and_to_nobody_else(two_forgotten):
 
 
 def test_of_more_that_went_than_is_kept_whoever_lacks_the_first_begins_anew(tmp_path, monkeypatch, request):
-    monkeypatch.setattr(changes, "MOST_GONE", 1)
+    monkeypatch.setattr(packed_rows, "MOST_GONE", 1)
     state, _, (both, one, _) = request.getfixturevalue("two_forgotten")
     assert told(state, both) == (one, {KEYS[1]})
 

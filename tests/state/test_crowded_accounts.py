@@ -12,8 +12,8 @@ from support.states import ListedLog
 
 from gateway.fold import reading
 from gateway.fold.record import LinkSaid, Record, SaidIn, SaidOut, ScreenVoided
-from gateway.state import crowded_accounts, fronts, transactions
-from gateway.state.crowded_accounts import CrowdedAccount, crowd_key, crowd_of, unpack_crowd
+from gateway.state import fronts, lookup
+from gateway.state.fronts import CrowdedAccount, crowd_key, crowd_of, unpack_crowd
 from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -27,8 +27,8 @@ def few(request, monkeypatch):
     """Many accounts are of many, and so few of those speak."""
     monkeypatch.setattr(fronts, "CROWD", 2)
     monkeypatch.setattr(fronts, "READ", 8)
-    monkeypatch.setattr(crowded_accounts, "SPEAKERS", request.param)
-    monkeypatch.setattr(crowded_accounts, "KEPT", request.param + 1)
+    monkeypatch.setattr(fronts, "SPEAKERS", request.param)
+    monkeypatch.setattr(fronts, "KEPT", request.param + 1)
 
 
 def looked_at(folder, universes=UNIVERSES):
@@ -85,16 +85,14 @@ def wrong_lists(state):
 @pytest.mark.usefixtures("few")
 def test_whoever_is_read_by_speakers_stands_as_all_say(tmp_path, figure):
     wrong, spoken, lists = looked_at(tmp_path)
-    figure(
-        f"accounts of many, {crowded_accounts.SPEAKERS} speak", f"{spoken} keys were read so in {UNIVERSES} universes"
-    )
+    figure(f"accounts of many, {fronts.SPEAKERS} speak", f"{spoken} keys were read so in {UNIVERSES} universes")
     assert (wrong, lists) == ([], [])
     assert spoken > 1000
 
 
 PLANTS = {
     "changes that are overlooked": (CrowdedAccount, "change", lambda *_: None),
-    "those who speak for themselves are not counted": (transactions, "speaks_for_few", lambda *_: True),
+    "those who speak for themselves are not counted": (lookup, "speaks_for_few", lambda *_: True),
     "lists that are never made again": (CrowdedAccount, "is_short", lambda _: False),
 }
 
@@ -104,7 +102,7 @@ PLANTS = {
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", PLANTS)
 def test_the_control_speakers_with_a_fault_are_found(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(crowded_accounts, "KEPT", 2)
+    monkeypatch.setattr(fronts, "KEPT", 2)
     monkeypatch.setattr(*PLANTS[name])
     wrong, _, _ = looked_at(tmp_path, 60)
     assert wrong != []
@@ -147,7 +145,13 @@ def test_a_check_reads_no_more_of_an_account_that_has_many_times_as_many(of_many
 
 
 def test_the_control_screens_that_are_not_known_are_found(of_many, monkeypatch):
-    monkeypatch.setattr(crowded_accounts, "screen_bits", lambda _: 0)
+    honest = CrowdedAccount.change
+
+    def forgets(crowd, *said):
+        honest(crowd, *said)
+        crowd.screens = 0
+
+    monkeypatch.setattr(CrowdedAccount, "change", forgets)
     with pytest.raises(AssertionError):
         test_who_has_many_and_takes_all_back_is_free_and_a_void_of_that_screen_brings_them_back(of_many)
 

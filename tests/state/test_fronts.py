@@ -5,12 +5,12 @@ import random
 import pytest
 from support.any_acts import DIGESTS, KEYS, acts
 from support.examples import SOAK
-from support.states import ListedLog, as_dict
+from support.states import ListedLog, as_dict, unpack_row
 
 from gateway.fold.state import EMPTY, HEAD
 from gateway.state import fronts, transactions
 from gateway.state.fronts import Fronts
-from gateway.state.packed_rows import BEGINNING, STANDS, tail_of, unpack_edge, unpack_row
+from gateway.state.packed_rows import BEGINNING, STANDS, tail_of, unpack_edge
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 

@@ -9,16 +9,17 @@ import pytest
 from support.folding import Log
 from support.state_processes import Told as Asked
 from support.state_processes import answers
-from support.states import ListedLog, as_dict, wrongs
+from support.states import ListedLog, as_dict, unpack_row, wrongs
 
 from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.record import NamesLearnt, Record, SaidOut
 from gateway.fold.state import HEAD
-from gateway.state import environment, packed_rows, transactions, upkeep
+from gateway.state import environment, lookup, packed_rows, transactions, upkeep
 from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
+from gateway.state.lookup import Reached
 from gateway.state.packed_rows import HEAD_KEY, NotAState
-from gateway.state.transactions import Reached, read_head
+from gateway.state.transactions import read_head
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import Purpose
 
@@ -428,7 +429,7 @@ def test_one_that_other_rules_made_is_not_gone_on_with(opened, told):
 def test_the_control_a_foreign_fold_number_that_is_accepted_answers_by_its_rules(opened, told, monkeypatch):
     state = opened()
     made_by_other_rules(state, told)
-    monkeypatch.setattr(transactions, "prove_made_here", lambda *_: None)
+    monkeypatch.setattr(lookup, "prove_made_here", lambda *_: None)
     monkeypatch.setattr(upkeep, "prove_made_here", lambda *_: None)
     assert not gone_on_with(state, told)
 
@@ -633,7 +634,7 @@ def test_every_member_of_a_row_and_an_edge_comes_back_as_it_was(told):
     assert any(isinstance(each, tuple) for each in state)
     for place, lies in state.items():
         if place != HEAD and isinstance(place, bytes):
-            assert packed_rows.unpack_row(packed_rows.no_front(7) + packed_rows.pack_tail(lies)) == (lies, 7)
+            assert unpack_row(packed_rows.no_front(7) + packed_rows.pack_tail(lies)) == (lies, 7)
         elif place != HEAD:
             assert packed_rows.unpack_edge(packed_rows.pack_edge(lies, 8)) == (lies, 8)
 

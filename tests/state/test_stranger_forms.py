@@ -9,11 +9,10 @@ from support.examples import QUICK
 from support.states import ListedLog, records_of_universe
 
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
-from gateway.state import stranger_forms, transactions
-from gateway.state.changes import AT, _placed
+from gateway.state import transactions
 from gateway.state.environment import StateRefused
-from gateway.state.stranger_forms import STARTS, StrangerForms, stranger_of
-from gateway.state.transactions import made_of_stranger
+from gateway.state.packed_rows import AT, _placed
+from gateway.state.transactions import STARTS, StrangerForms, made_of_stranger, stranger_of
 from gateway.state.upkeep import HostState
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 
@@ -110,7 +109,7 @@ def test_what_is_filled_in_is_what_the_fold_makes(tmp_path, monkeypatch, filled,
 
 def test_the_control_a_form_with_a_wrong_hole_is_found(tmp_path, monkeypatch):
     """Were no stand-ins tried, the state would be another one."""
-    honest = stranger_forms._with_holes
+    honest = transactions._with_holes
 
     def wrong(rows, stranger):
         form = honest(rows, stranger)
@@ -119,11 +118,11 @@ def test_the_control_a_form_with_a_wrong_hole_is_found(tmp_path, monkeypatch):
         ]
 
     monkeypatch.setattr(transactions, "FORMS", StrangerForms(made_of_stranger))
-    monkeypatch.setattr(stranger_forms, "_with_holes", wrong)
+    monkeypatch.setattr(transactions, "_with_holes", wrong)
     said = records(1, 300)
     wanted = by_the_fold_alone(tmp_path / "folded", monkeypatch, said, 50)
     assert lies_in(tmp_path / "tried", said, 50) == wanted, "the trial refuses it"
-    monkeypatch.setattr(stranger_forms, "TRIALS", 0)
+    monkeypatch.setattr(transactions, "TRIALS", 0)
     monkeypatch.setattr(transactions, "FORMS", StrangerForms(made_of_stranger))
     found = None
     with contextlib.suppress(StateRefused):
@@ -163,7 +162,7 @@ def test_an_account_that_is_filled_in_denies_for_whom_it_has(tmp_path):
 
 
 def test_forms_are_kept_for_so_many_and_no_more(monkeypatch):
-    monkeypatch.setattr(stranger_forms, "FORMS", 2)
+    monkeypatch.setattr(transactions, "MOST_FORMS", 2)
     forms = StrangerForms(made_of_stranger)
     for names in range(1, 6):
         record = Record(300, 5, b"k" * 16, NamesLearnt(tuple(os.urandom(16) for _ in range(names))))

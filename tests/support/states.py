@@ -10,11 +10,16 @@ from gateway.fold import fold, reading
 from gateway.fold.state import HEAD
 from gateway.ledger import log_records, schema
 from gateway.ledger.log_records import LedgerLog
-from gateway.state.packed_rows import unpack_edge, unpack_row
+from gateway.state.packed_rows import own_change_at, tail_of, unpack_edge, unpack_tail
 from gateway.state.upkeep import HostState
 from support.acts import Play, Refused
 from support.oracle import Folded
 from support.universes import acts_of
+
+
+def unpack_row(packed):
+    """With the position of its last change."""
+    return unpack_tail(tail_of(packed)), own_change_at(packed)
 
 
 class ListedLog:

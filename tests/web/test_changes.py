@@ -19,7 +19,7 @@ from gateway.keys import api_keys, secret_files
 from gateway.ledger.log_records import LedgerLog
 from gateway.replica import feed
 from gateway.replica.feed import Tags
-from gateway.state.transactions import StateMoment
+from gateway.state.lookup import StateMoment
 from gateway.web.api import feed as door
 
 pytestmark = pytest.mark.anyio

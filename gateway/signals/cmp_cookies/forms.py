@@ -1,17 +1,10 @@
-"""Readers of consent tools whose cookies have a common form: a string of another format, states by category, lists of
-what was accepted, JSON. The table of `tools` calls them.
+"""Readers of consent tools whose cookies have a common form: a string of another format (read by its own reader),
+states by category, lists of what was accepted, JSON. The table of `cmp_cookies` calls them.
 
-A string (GPP, TCF, Additional Consent, US Privacy): plain carriers hold it alone; Yahoo, Usercentrics, iubenda, Google
-Funding Choices and consentmanager.net wrap it. It is read by its own format's reader.
-
-Each category with its state: Cookiebot, CookieYes, Complianz, Tealium, and one-word marks. Where a value names who
-spoke (`method`, `action`) that decides between act and default; Complianz says it in a cookie beside.
-
-Only what was accepted: c15t, vanilla-cookieconsent, TYPO3's om_cookie_manager, consentmanager.net. A missing name is a
-refusal, but only of a category that the site has; so a name counts as missing when the tool fixes it, the cookie names
-it elsewhere, or the operator does.
-
-JSON of a shape of its own: Didomi, Usercentrics, Transcend, iubenda.
+Where a value names who spoke (`method`, `action`) that decides between act and default; Complianz says it in a cookie
+beside. Where there is only what was accepted (c15t, vanilla-cookieconsent, TYPO3's om_cookie_manager,
+consentmanager.net), a missing name is a refusal, but only of a category that the site has; so a name counts as missing
+when the tool fixes it, the cookie names it elsewhere, or the operator does.
 """
 
 import re

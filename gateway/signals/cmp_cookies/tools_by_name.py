@@ -1,23 +1,17 @@
-"""Readers of consent tools whose cookies no other tool resembles. The table of `tools` calls them.
+"""Readers of consent tools whose cookies no other tool resembles. The table of `cmp_cookies` calls them.
 
-OneTrust: `OptanonConsent` and the GPP string that it may have cut into pieces. Groups are put off by a person, by the
-tool for a region, or by the tool for a browser with GPC; the cookie's own counter and `OptanonAlertBoxClosed` tell
-which.
-
-Fides: `fides_consent`, as JSON, as gzip behind "gzip:", or as base64. `consentMethod` says who set the notices.
-`fides_string` is "TC,AC,GPP,NC", where NC is base64 JSON of notices once more.
+OneTrust: groups are put off by a person, by the tool for a region, or by the tool for a browser with GPC; the cookie's
+own counter and `OptanonAlertBoxClosed` tell which.
 
 Klaro, tarteaucitron, CookieFirst, Ketch: each service or purpose by a name that the site gave it. Where no name is
 known but everything that can be refused is refused, the person wants no advertising either: that denies in this answer,
 and is not remembered.
 
-Shopify: `_tracking_consent` in its three forms, and `_cmp_a`. Each holds what the visitor chose, and what the shop
-applies after its regional defaults. Only the first is an act. The second denies where it is off, and never shows an
-allow: the tool's own reader fails open.
+Shopify: what the visitor chose, and what the shop applies after its regional defaults. Only the first is an act. The
+second denies where it is off, and never shows an allow: the tool's own reader fails open.
 
-TrustArc: three cookies that hold levels of consent, each in its own spelling, and the behaviour that explains them.
-Level 2 is advertising. Under "implied" everything is on until a person acts; under "expressed" everything is off until
-then, so there a missing level does not tell who left it out.
+TrustArc: levels of consent, and the behaviour that explains them. Under "implied" everything is on until a person acts;
+under "expressed" everything is off until then, so there a missing level does not tell who left it out.
 """
 
 import re
@@ -152,7 +146,9 @@ METHODS: Mapping[str, By] = {
 
 
 def read_fides(cookie: Cookie) -> Iterator[ToolState]:
-    """Older cookies are the notices themselves. Raises `ValueError` for another form."""
+    """JSON, gzip behind "gzip:", or base64; older cookies are the notices themselves. `fides_string` is "TC,AC,GPP,NC",
+    where NC is base64 JSON of notices once more. Raises `ValueError` for another form.
+    """
     found = _unpacked(cookie.value)
     method = string(record(found.get("fides_meta")).get("consentMethod"))
     strings = string(found.get("fides_string")).split(",")

@@ -3,7 +3,7 @@ tables. `signals.tcf` calls it.
 
 Field names are those of cmpapi 3.2.0; TCF v1.1, which it lacks, is named as in its own specification. Layouts: IAB Tech
 Lab, "Consent string and vendor list formats v2"; of section 5, GPP Sections/Canada. The first three bits of a segment
-are its type; segments may come in any order. What a field means is `meaning`'s.
+are its type; segments may come in any order. What a field means is `signals.tcf`'s.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -44,13 +44,7 @@ class TcFieldKind:
     write: Callable[[Any, Fields], str]
 
 
-@dataclass(frozen=True, slots=True)
-class TcField:
-    name: str
-    kind: TcFieldKind
-
-
-Layout = tuple[TcField, ...]
+Layout = Mapping[str, TcFieldKind]  # by the names of the fields, in their order
 
 
 def number(width: int) -> TcFieldKind:
@@ -139,11 +133,11 @@ FIBONACCI_RESTRICTIONS = TcFieldKind(
 )
 
 
-def layout(**kinds: TcFieldKind) -> Layout:
-    return tuple(TcField(name, kind) for name, kind in kinds.items())
+def layout(**kinds: TcFieldKind) -> dict[str, TcFieldKind]:
+    return kinds
 
 
-def _opening(version: int) -> Layout:
+def _opening(version: int) -> dict[str, TcFieldKind]:
     return layout(
         Version=exactly(version, 6, "version"),
         Created=DATE,
@@ -156,7 +150,7 @@ def _opening(version: int) -> Layout:
     )
 
 
-EU_CORE = _opening(2) + layout(
+EU_CORE = _opening(2) | layout(
     PolicyVersion=number(6),
     IsServiceSpecific=FLAG,
     UseNonStandardStacks=FLAG,
@@ -169,12 +163,12 @@ EU_CORE = _opening(2) + layout(
     VendorLegitimateInterests=vendors(FIXED),
     PublisherRestrictions=FIXED_RESTRICTIONS,
 )
-V1_CORE = _opening(1) + layout(PurposesAllowed=flags(PURPOSES), VendorConsents=vendors(WITH_DEFAULT))
+V1_CORE = _opening(1) | layout(PurposesAllowed=flags(PURPOSES), VendorConsents=vendors(WITH_DEFAULT))
 
 
 def ca_core(ranges: Ranges, restrictions: TcFieldKind) -> Layout:
     """The specification's form has Fibonacci ranges; encoders before cmpapi 3.2.0 wrote fixed ones (1.3, 1.7 j)."""
-    return _opening(1) + layout(
+    return _opening(1) | layout(
         TcfPolicyVersion=number(6),
         UseNonStandardStacks=FLAG,
         SpecialFeatureExpressConsent=flags(SPECIAL_FEATURES),
@@ -264,7 +258,7 @@ def encode(fields: Fields, form: TcForm, absent: Collection[str] = ()) -> str:
     """
     defaults = {name: value for segment in form.segments.values() for name, value in _nothing(segment).items()}
     given = {**defaults, **fields}
-    if wrong := given.keys() ^ {*defaults, *(each.name for each in form.cores[0])}:
+    if wrong := given.keys() ^ {*defaults, *form.cores[0]}:
         raise ValueError(f"{form.name}: missing or unknown: {', '.join(sorted(wrong))}")
     texts = {each: _write(given, segment.layouts[0], form.pad_to) for each, segment in form.segments.items()}
     said = [each for each, text in texts.items() if text.rstrip("A") != form.segments[each].empty.rstrip("A")]
@@ -308,8 +302,8 @@ def _attempt(bits: SegmentBits, text: str, candidate: Layout, left: int) -> _Att
     bits.left = left
     try:
         bits.turn_to(text)
-        for each in candidate:
-            fields[each.name] = each.kind.read(bits, fields)
+        for name, kind in candidate.items():
+            fields[name] = kind.read(bits, fields)
         error = "" if bits.rest_is_zero() else "padding"
     except Unreadable as reason:
         error = reason.code
@@ -322,11 +316,11 @@ def _nothing(segment: TcSegment) -> dict[str, object]:
 
 def _bits(fields: Fields, written: Layout) -> str:
     parts = []
-    for each in written:
+    for name, kind in written.items():
         try:
-            parts.append(each.kind.write(fields[each.name], fields))
+            parts.append(kind.write(fields[name], fields))
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{each.name}: {error}") from error
+            raise ValueError(f"{name}: {error}") from error
     return "".join(parts)
 
 

@@ -30,10 +30,9 @@ from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
-from gateway.state.changes import ChangedPart, own_change_at
 from gateway.state.environment import StateRefused
-from gateway.state.packed_rows import KEY_BYTES, StateHead
-from gateway.state.transactions import StateMoment
+from gateway.state.lookup import StateMoment
+from gateway.state.packed_rows import KEY_BYTES, ChangedPart, StateHead, own_change_at
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem

@@ -25,7 +25,7 @@ from gateway.desk import history
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.signals import hear
-from gateway.signals.cmp_cookies import DENIES
+from gateway.signals.cmp_cookies.values import DENIES
 from gateway.terms import ALL_PURPOSES, DAY_MS, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.signals import cmp_cookies
+from gateway.signals.cmp_cookies import values
 
 
 def brief(value):
@@ -334,11 +334,11 @@ def test_a_refusal_denies_and_only_a_persons_act_is_an_act(told, header, says):
 
 def test_every_tool_of_the_table_has_a_refusal_that_is_heard_but_the_numbered_ones(states):
     heard = {state.tool for header, _ in ROWS for state in states(header) if getattr(state, "denied", None)}
-    assert set(cmp_cookies.CATEGORIES) - heard == {"onetrust", "typo3", "consentmanager"}
+    assert set(values.CATEGORIES) - heard == {"onetrust", "typo3", "consentmanager"}
 
 
-OWN = cmp_cookies.merge(
-    cmp_cookies.CATEGORIES,
+OWN = values.merge(
+    values.CATEGORIES,
     {
         "klaro": {"adtracker": "ads"},
         "typo3": {"group-2": "ads"},
@@ -375,8 +375,8 @@ def test_a_site_that_names_its_own_categories_is_understood(told, header, says):
 
 def test_an_operators_names_are_added_and_no_shipped_name_is_lost(told):
     assert told(f"klaro={uri({'marketing': False})}", OWN) == "ads by act"
-    assert all(shipped.items() <= OWN[tool].items() for tool, shipped in cmp_cookies.CATEGORIES.items())
-    assert cmp_cookies.merge(cmp_cookies.CATEGORIES, {}) == cmp_cookies.CATEGORIES
+    assert all(shipped.items() <= OWN[tool].items() for tool, shipped in values.CATEGORIES.items())
+    assert values.merge(values.CATEGORIES, {}) == values.CATEGORIES
 
 
 @pytest.mark.parametrize(
@@ -386,4 +386,4 @@ def test_an_operators_names_are_added_and_no_shipped_name_is_lost(told):
 )
 def test_a_misspelt_tool_or_word_is_refused_with_the_fix(own, fix):
     with pytest.raises(ValueError, match=fix):
-        cmp_cookies.merge(cmp_cookies.CATEGORIES, own)
+        values.merge(values.CATEGORIES, own)

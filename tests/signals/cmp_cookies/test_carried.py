@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.signals.cmp_cookies import Carried
+from gateway.signals.cmp_cookies.values import Carried
 
 GPP = "DBABLA~BVQVAAAABgA.YA"
 TC = "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA"

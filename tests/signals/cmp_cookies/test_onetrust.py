@@ -6,7 +6,7 @@ import pytest
 from support.times import within
 
 from gateway.signals import cmp_cookies
-from gateway.signals.cmp_cookies import Carried
+from gateway.signals.cmp_cookies.values import CATEGORIES, Carried, merge
 from gateway.terms import Malformed
 
 
@@ -82,7 +82,7 @@ def test_groups_are_read_however_often_the_site_encoded_them(told, encoded):
 
 
 def test_a_site_that_names_its_own_groups_gives_its_own_mapping(told):
-    own = cmp_cookies.merge(cmp_cookies.CATEGORIES, {"onetrust": {"SSPD": "ads", "C0002": "sale"}})
+    own = merge(CATEGORIES, {"onetrust": {"SSPD": "ads", "C0002": "sale"}})
     assert told("OptanonConsent=groups=SSPD%3A0", own) == "ads"
     assert told("OptanonConsent=groups=C0002%3A0", own) == "sale by act"
     assert told("OptanonConsent=groups=C0004%3A0", own) == "ads"

@@ -13,8 +13,8 @@ from support.examples import examples
 from support.times import quickest, within
 
 from gateway.signals import cmp_cookies, cookies
-from gateway.signals.cmp_cookies import NAMES, ToolShown, ToolState
-from gateway.signals.cmp_cookies.tools import MAX_OF_A_BEGINNING, MAX_OF_A_NAME
+from gateway.signals.cmp_cookies import MAX_OF_A_BEGINNING, MAX_OF_A_NAME, NAMES
+from gateway.signals.cmp_cookies.values import ToolShown, ToolState
 from gateway.terms import SIGNAL_PURPOSES, Malformed
 
 

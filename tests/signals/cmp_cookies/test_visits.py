@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from gateway.signals import cmp_cookies
-from gateway.signals.cmp_cookies import CATEGORIES, ToolShown
-from gateway.signals.cmp_cookies.values import DENIES, By, Cookie
+from gateway.signals.cmp_cookies.values import CATEGORIES, DENIES, By, Cookie, ToolShown
 
 
 def brief(value):

@@ -13,9 +13,8 @@ import pytest
 from support.times import quickest
 
 from gateway.signals import gpp
-from gateway.signals.gpp import us
+from gateway.signals.gpp import header, us
 from gateway.signals.gpp.layouts import BY_NAME
-from gateway.signals.gpp.string import header
 from gateway.terms import Stated
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -4,9 +4,8 @@ import pytest
 from support.strings import us_fields
 
 from gateway.signals import gpp
-from gateway.signals.gpp import precise_refused, us
+from gateway.signals.gpp import header, precise_refused, us
 from gateway.signals.gpp.layouts import SECTIONS
-from gateway.signals.gpp.string import header
 from gateway.signals.heard import Reading
 
 WITH_PRECISE = [section for section in SECTIONS if section.precise is not None]

@@ -11,9 +11,8 @@ from support.strings import WRITABLE, damaged, eu_fields, fields, gpp_string, se
 
 from gateway.signals import gpp, tcf
 from gateway.signals.bits import bits_of, number_bits, text_of
-from gateway.signals.gpp import us
+from gateway.signals.gpp import header, us
 from gateway.signals.gpp.layouts import BY_NAME, IDS, SECTIONS
-from gateway.signals.gpp.string import header
 from gateway.terms import SIGNAL_PURPOSES, Stated
 
 pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop

@@ -7,9 +7,8 @@ from support.strings import us_fields
 
 from gateway.signals import gpp
 from gateway.signals.bits import fibonacci_range_bits, number_bits, text_of
-from gateway.signals.gpp import us
+from gateway.signals.gpp import MAX_CHARACTERS, MAX_SECTIONS, header, us
 from gateway.signals.gpp.layouts import BY_NAME, IDS
-from gateway.signals.gpp.string import MAX_CHARACTERS, MAX_SECTIONS, header
 from gateway.signals.heard import UNKNOWN, stated
 from gateway.terms import SIGNAL_PURPOSES, Stated
 

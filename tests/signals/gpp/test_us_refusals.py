@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.signals import gpp
-from gateway.signals.gpp import refused_now, us
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME, SECTIONS
-from gateway.signals.gpp.us import FULL, NOTHING, PRECISE
+from gateway.signals.gpp.us import FULL, NOTHING, PRECISE, refused_now
 from gateway.signals.hear import from_call
 from gateway.signals.heard import KeptFor, Reading, Said
 from gateway.terms import Source

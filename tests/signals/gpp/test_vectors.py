@@ -9,9 +9,8 @@ import json
 import pytest
 
 from gateway.signals import gpp, usprivacy
-from gateway.signals.gpp import us
+from gateway.signals.gpp import header, us
 from gateway.signals.gpp.layouts import BY_NAME, IDS, US_PRIVACY
-from gateway.signals.gpp.string import header
 
 REFERENCE = "cmpapi 3.2.0"
 

@@ -3,7 +3,7 @@
 from gateway.app import state_keeper
 from gateway.cli import main
 from gateway.state import upkeep
-from gateway.state.transactions import prove_made_here
+from gateway.state.lookup import prove_made_here
 from support import under_nemesis
 
 
