@@ -28,6 +28,9 @@ MENTIONS = 35  # the version since which mentions lie in runs
 PLACES = 37  # the version since which it is told where somebody said that they are
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
+WITH_PLACES = f"""
+SELECT d.place, d.seq, d.packed, json_extract(CAST({BODY} AS TEXT), '$.src'), json_extract(CAST({BODY} AS TEXT), '$.j')
+FROM side d{JOINED} WHERE d.entered AND d.place > ?"""  # noqa: S608 - ours
 ROWS_AT_ONCE = 500  # that are read of the log
 PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
@@ -164,9 +167,7 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
 
 def _tell_places(db: sqlite3.Connection) -> None:
     """Where people said that they are, in rows of the log from before rows told it: of each choice that is kept."""
-    said = f"json_extract(CAST({BODY} AS TEXT), '$.src'), json_extract(CAST({BODY} AS TEXT), '$.j')"
-    rows = f"SELECT d.place, d.seq, d.packed, {said} FROM side d{JOINED} WHERE d.entered AND d.place > ?"  # noqa: S608 - ours
-    _rewrite_places(db, rows, lambda source, place: said_place(source or "", place or ""))
+    _rewrite_places(db, WITH_PLACES, lambda source, place: said_place(source or "", place or ""))
 
 
 def leave_places_out(db: sqlite3.Connection) -> None:
