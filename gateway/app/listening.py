@@ -33,8 +33,8 @@ def bind_one(address: str) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host or "0.0.0.0", int(port)))  # noqa: S104 - an empty host in the file means every interface
-    except OSError as error:
-        raise SettingsRefused(f"{address} cannot be listened on: {error.strerror}") from error
+    except (OSError, OverflowError) as error:  # there is no port 65536, one behind the last
+        raise SettingsRefused(f"{address} cannot be listened on: {getattr(error, 'strerror', error)}") from error
     return bound
 
 

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.disk import write_durably
+from gateway.disk import locked, write_durably
 from gateway.keys.secret_files import digest
 
-FILE = "api_keys.json"
+FILE, LOCK = "api_keys.json", ".api_keys.lock"
 DAYS = "api_key_days.json"  # when each was made; apart, for an older version reads no key with a member more
 SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
 EXPIRY = re.compile(r"[0-9]{1,12}")
@@ -108,18 +108,19 @@ def add_api_key(folder: Path, name: str, scopes: Iterable[str], *, publishable: 
     or scope.
     """
     scopes = tuple(scopes)
-    keys = read_api_keys(folder)
-    if not NAME.fullmatch(name) or any(key.name == name and not key.revoked for key in keys):
-        raise ValueError(f"{name!r}: a name has lower-case letters, digits, - and _, and is used once")
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
         raise ValueError(f"scopes are {', '.join(SCOPES)}; not {', '.join(sorted(unknown)) or 'none'}")
     if publishable and set(scopes) != {"choose"}:
         raise ValueError("a publishable key may only have scope choose: it is in everybody's hands")
     made, secret = mark + secrets.token_hex(6), secrets.token_urlsafe(32)
-    noted = {**read_key_days(folder), made: datetime.now(UTC).date().isoformat()}
-    write_durably(folder / DAYS, json.dumps(noted, indent=1).encode())  # first: a key that is there has been shown
-    _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
+    with locked(folder / LOCK):  # else a key that is revoked meanwhile would be written back
+        keys = read_api_keys(folder)
+        if not NAME.fullmatch(name) or any(key.name == name and not key.revoked for key in keys):
+            raise ValueError(f"{name!r}: a name has lower-case letters, digits, - and _, and is used once")
+        noted = {**read_key_days(folder), made: datetime.now(UTC).date().isoformat()}
+        write_durably(folder / DAYS, json.dumps(noted, indent=1).encode())  # first: a key that is there has been shown
+        _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
     return f"{made}.{secret}"
 
 
@@ -136,9 +137,10 @@ def read_key_days(folder: Path) -> dict[str, str]:
 
 def revoke(folder: Path, name: str) -> bool:
     """Ends a key. False where there is none that is in use."""
-    keys = read_api_keys(folder)
-    hit = any(key.name == name and not key.revoked for key in keys)
-    _write(folder, [ApiKey(**{**asdict(k), "revoked": k.revoked or k.name == name}) for k in keys])
+    with locked(folder / LOCK):
+        keys = read_api_keys(folder)
+        hit = any(key.name == name and not key.revoked for key in keys)
+        _write(folder, [ApiKey(**{**asdict(k), "revoked": k.revoked or k.name == name}) for k in keys])
     return hit
 
 

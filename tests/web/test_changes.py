@@ -149,7 +149,9 @@ async def test_the_feed_is_for_replicas_and_exports(client, tmp_path, scope, sta
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=0.5", f"after={2**63}", "limit=10001"])
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "after=1e3", "limit=0.5", f"after={2**63}", "limit=10001", f"limit={19999:025}"]
+)
 async def test_a_number_that_is_none_is_told(keyed, query):
     assert (await keyed.get(f"/v1/changes?{query}")).status_code == 400
 

@@ -148,8 +148,8 @@ async def test_each_report_is_an_entry(sender):
 
 @pytest.mark.parametrize(
     ("query", "pointer"),
-    [("limit=0", "/limit"), ("limit=1001", "/limit"), ("limit=ten", "/limit"), ("after=jane", "/after"),
-     ("after=AAAA", "/after"), ("page=2", "/page")],
+    [("limit=0", "/limit"), ("limit=1001", "/limit"), ("limit=ten", "/limit"),
+     ("limit=0000000019999", "/limit"), ("after=jane", "/after"), ("after=AAAA", "/after"), ("page=2", "/page")],
 )  # fmt: skip
 async def test_a_page_that_nobody_gave_is_refused(sender, query, pointer):
     answer = await sender.client.get(f"/v1/notices/due?{query}")

@@ -386,7 +386,7 @@ class ToldDoor:
 
 def _limit(request: Request) -> int:
     stated = request.query_params.get("limit", str(PAGE))
-    if not (stated.isascii() and stated.isdigit() and 1 <= int(stated[:9]) <= MOST):
+    if not (stated.isascii() and stated.isdigit() and len(stated) <= wire.DIGITS and 1 <= int(stated) <= MOST):
         raise Problem("malformed", f"limit is a number from 1 to {MOST}", "/limit")
     return int(stated)
 

@@ -400,6 +400,6 @@ def _event(seq: int, content: bytes) -> bytes:
 
 def _number(request: Request, name: str, unsaid: int, most: int) -> int:
     stated = request.query_params.get(name, str(unsaid))
-    if not stated.isascii() or not stated.isdecimal() or int(stated[:20]) > most:
+    if not stated.isascii() or not stated.isdecimal() or len(stated) > wire.DIGITS or int(stated) > most:
         raise Problem("malformed", f"{name} is a whole number up to {most}")
     return int(stated)

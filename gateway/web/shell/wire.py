@@ -30,6 +30,7 @@ from gateway.signals.hear import KNOWN
 from gateway.signals.lines import MARK, Cutter, Line, of_body
 from gateway.web.shell.problem import Problem
 
+DIGITS = 20  # of a number in a URL: more than any that we give
 ANYBODYS = "anybodys_key"  # scope["state"] key: the caller's key is none, or one that anybody may hold
 Members = tuple[tuple[str, object], ...]  # of one object, as they came: nothing else in JSON is read as a tuple
 ESCAPED_QUOTE = rb"\u0022"  # is written back as \", so quotes cannot be counted
