@@ -26,7 +26,7 @@ async def site(scope, receive, send):
     bids = [client.openrtb({}, recipient=name, **more).verdict for name, more in BIDS]
     environment = client.ready(["advertisers"])["environment"]
     told = [found.reason, [each.reason for each in many], bids, environment]
-    decision = client._json("/v1/check", ASK)["decision"]
+    decision = json.loads(client._ask("/v1/check", json.dumps(ASK).encode()).body)["decision"]
     said = await asyncio.to_thread(client._report, json.dumps({"decision": decision, "outcome": "sent"}).encode())
     await asyncio.to_thread(client.close)  # its last reports are taken by this loop
     body = json.dumps([*told, said]).encode()
