@@ -53,7 +53,7 @@ def test_whoever_is_denied_something_new_is_noticed(seed):
 
 @pytest.mark.slow
 def test_the_control_that_asks_for_entries_about_themselves_alone(monkeypatch):
-    monkeypatch.setattr(folded_people, "connected_people", lambda db, keys: {*keys})
+    monkeypatch.setattr(folded_people, "connected_people", lambda db, keys, told=None: {*keys})
     assert any(unnoticed(seed) for seed in SEEDS)
 
 

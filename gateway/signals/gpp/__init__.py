@@ -24,8 +24,12 @@ from gateway.signals.bits import (
 )
 from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME, IDS, NAMES, TCF_CA_1, TCF_EU_1, TCF_EU_2, US_PRIVACY
+from gateway.signals.gpp.us import refused_now
 from gateway.signals.heard import Choices, Fields, Reading, stated, strictest, without_allows
 from gateway.terms import SIGNAL_PURPOSES, Purpose
+
+# What `gateway help gpp` promises to whoever uses this as a library.
+__all__ = ["joined", "precise_refused", "read_gpp_string", "refused_now", "split_gpp_string", "write_gpp_string"]
 
 TYPE, VERSION = 3, 1  # of the header
 MAX_CHARACTERS = 8192  # what consumers cut at (IAB Tech Lab's trusted-server); a full TC string is under 4,000
