@@ -1,4 +1,4 @@
-"""Where every field of every US section lies: the specification's tables as one table, for `us` and `string`.
+"""Where every field of every US section lies: the specification's tables as one table, for `us` and the package.
 
 Fields follow each other without gaps, 2 bits each unless a width is written (`Version:6`); `*n` is a list of n. Field
 names are the specification's, as `parsedSections` of the client API has them. Beside them: the sensitive item that is a

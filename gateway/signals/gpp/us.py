@@ -1,5 +1,5 @@
 """One US section of a GPP string: its subsections as fields, what they say of sale, sharing and targeted advertising,
-and what else they refuse. `string` calls it.
+and what else they refuse. The package calls it.
 
 Valid is: each part has exactly the length of its layout in one of the three paddings, nothing but zeros behind it, no
 reserved value, a known version, the right subsection type. In anything else, a coding that was given up too, an opt-out
