@@ -427,10 +427,8 @@ def take_over(folder: Path, settings: Settings) -> None:
         name_store(folder, url)
     loaded = secret_files.load_secrets(folder)
     with _alone(folder):
-        if url:  # another number, as a clone that runs renews the row of this one
-            address.forget_number(folder)
-            name_store(folder, url)
-        store_in(folder).take_over()
+        with address.another_number(folder, url) if url else contextlib.nullcontext():
+            store_in(folder).take_over()
         person_keys.take_over(folder)
         _adopt(folder, settings, loaded)
         _prove_epochs(folder, loaded)

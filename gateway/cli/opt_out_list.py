@@ -24,7 +24,7 @@ from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.cli.say import readings
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, Subject, every_reading
+from gateway.ledger.subjects import Choice, Subject, every_reading, residing
 from gateway.signals import lines
 from gateway.signals.lines import Columns, Empty, ListRow, NoHeader, RefusedLine
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
@@ -219,7 +219,8 @@ class OldNo:
         if made and not (moment and moment <= now):
             made, doubts = "", [*doubts, NO_MOMENT]
         details = {"made_at": made} if made else {}
-        choice = Choice(ChoiceKind.OPT_OUT, purposes, Source.IMPORT, now, place, details=details)
+        lives = {**details, **residing(place)}
+        choice = Choice(ChoiceKind.OPT_OUT, purposes, Source.IMPORT, now, place, details=lives)
         # Beside the words, what was made of them where earlier versions made less: their key must not stand for it.
         more = [*purposes] if doubt or ALL in cells["purposes"].split() else ""
         content = f"{sorted(row.cells.items())!r}{more}"

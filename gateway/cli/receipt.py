@@ -149,7 +149,7 @@ def verify(
     except ValueError as error:
         raise click.UsageError(f"not a verifier key: {error}") from None
     if not logs:
-        raise click.UsageError("which log is believed? --log VKEY, or --policy options.FILE with a log in it")
+        raise click.UsageError("which log is believed? --log VKEY, or --policy FILE with a log in it")
     try:
         told = _all_told(_pairs(file, opened), replace(trusted, logs=tuple(logs)), beside)
     except (note.NoteRefused, Unproved, ValueError) as error:

@@ -36,7 +36,7 @@ from gateway.ledger.acts.office_acts import Belief, NotVoided, Rehearsed, Voided
 from gateway.ledger.entry import minute
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
+from gateway.ledger.subjects import Choice, Subject, milliseconds, moment, residing
 from gateway.signals import lines
 from gateway.terms import (
     ALL_PURPOSES,
@@ -100,6 +100,7 @@ def choose(
     default = (Purpose.SENSITIVE,) if kind is ChoiceKind.LIMIT else ALL_PURPOSES
     named_purposes = tuple(map(Purpose, purposes)) or default
     source = ADDED.get(manner or "", Source.API)
+    details |= residing(place)
     said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came, details=details)
     with options.house(data, file) as house:
         stated = options.listed(values)

@@ -26,8 +26,8 @@ from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
 from gateway.ledger.entry import Notice
-from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.ledger.subjects import Choice, Subject, milliseconds, moment, residing
+from gateway.terms import ChoiceKind, DataClass, Purpose, Source
 
 FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 
@@ -264,5 +264,6 @@ def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, method: str 
     if said.parental and not method:
         raise Refused("proof_required", "a parent asked, and a parent confirms")
     how = {"method": method} if said.parental else {}
-    details = {**how, "asked": milliseconds(said.at), "asked_notice": asked.notice}
+    lives = residing(said.place) if said.source != Source.FORM else {}  # a page's place is where its request came from
+    details = {**how, **lives, "asked": milliseconds(said.at), "asked_notice": asked.notice}
     return replace(said, at=now, notice=notice, details=details)

@@ -307,9 +307,10 @@ class Systems:
 
     async def about(self, subjects: Iterable[Subject]) -> list[SystemDeletion]:
         """What acts about these people asked for, done or not."""
-        keys, now = {key for subject in subjects for key in subject.keys}, milliseconds(self.clock())
+        keys = {key for subject in subjects for key in subject.keys}
 
         def about(db: sqlite3.Connection) -> list[SystemDeletion]:
+            now = milliseconds(self.clock())  # of the moment that is read
             return deletions_about(db, {key: held_since(db, key, now) for key in keys})
 
         return await asyncio.to_thread(self._asked, about)

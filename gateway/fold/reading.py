@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
-from gateway.fold.kin import family, mates, passed_on, roots, speakers
+from gateway.fold.kin import family, mailbox_names, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, KeyRow, Slate, StateName, Voids, bits_of
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
@@ -139,7 +139,8 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
     granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
     day, cpni_day = (date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES)
-    places = frozenset(place for row in _aged(kin) for place in row.places)
+    mates = map(slate.row, mailbox_names(slate, key))
+    places = frozenset(place for row in (*_aged(kin), *mates) for place in row.places)
     facts = (granted, sources, informed, parental, grown, day, cpni_day, places)
     return Standing(own, denied, band, None, False, *facts), _linked(kin)
 

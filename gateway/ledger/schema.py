@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,6 @@ from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned
 from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.side import SideUnreadable, Step, as_rows, pack_side, read_side, records_within, remake_mentions
-from gateway.ledger.subjects import said_place
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
@@ -28,10 +27,7 @@ MENTIONS = 35  # the version since which mentions lie in runs
 PLACES = 37  # the version since which it is told where somebody said that they are
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
-WITH_PLACES = f"""
-SELECT d.place, d.seq, d.packed, json_extract(CAST({BODY} AS TEXT), '$.src'), json_extract(CAST({BODY} AS TEXT), '$.j')
-FROM side d{JOINED} WHERE d.entered AND d.place > ?"""  # noqa: S608 - ours
-ROWS_AT_ONCE = 500  # that are read of the log
+SIDES = "SELECT place, seq, packed FROM side WHERE place > ? ORDER BY place LIMIT 500"
 PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
@@ -165,39 +161,24 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
         return version(db, path)
 
 
-def _tell_places(db: sqlite3.Connection) -> None:
-    """Where people said that they are, in rows of the log from before rows told it: of each choice that is kept."""
-    _rewrite_places(db, WITH_PLACES, lambda source, place: said_place(source or "", place or ""))
-
-
 def leave_places_out(db: sqlite3.Connection) -> None:
-    """Of all rows: an older gateway reads none that tells one."""
-    _rewrite_places(db, "SELECT place, seq, packed FROM side WHERE place > ?", lambda: "")
-
-
-def _rewrite_places(db: sqlite3.Connection, rows: str, where: Callable[..., str]) -> None:
-    for place, seq, packed, *said in _all_rows(db, f"{rows} ORDER BY 1 LIMIT {ROWS_AT_ONCE}"):
-        try:
-            records = records_within(seq, side := read_side(packed))
-        except SideUnreadable:
-            continue  # `verify` tells of it
-        if (now := [_placed(each, where(*said)) for each in records]) != records:
-            db.execute("UPDATE side SET packed = ? WHERE place = ?", (pack_side(now, side.at, side.peppers), place))
-
-
-def _all_rows(db: sqlite3.Connection, sql: str) -> Iterator[Any]:
+    """An older gateway reads no row of the log that tells where its person lives."""
     after = 0
-    while rows := db.execute(sql, (after,)).fetchall():
-        yield from rows
-        after = rows[-1][0]
+    while rows := db.execute(SIDES, (after,)).fetchall():
+        for after, seq, packed in rows:
+            with contextlib.suppress(SideUnreadable):  # of that `verify` tells
+                told = records_within(seq, side := read_side(packed))
+                if (left := [_without_place(each) for each in told]) != told:
+                    again = pack_side(left, side.at, side.peppers)
+                    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, after))
 
 
-def _placed(record: Record, place: str) -> Record:
-    return record._replace(said=record.said._replace(place=place)) if isinstance(record.said, PLACED) else record
+def _without_place(record: Record) -> Record:
+    return record._replace(said=record.said._replace(place="")) if isinstance(record.said, PLACED) else record
 
 
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.
-FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions, PLACES: _tell_places}
+FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions}
 EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out}
 
 

@@ -23,10 +23,8 @@ from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Pur
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
-WORDS_OF_PEOPLE = frozenset({
-    Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
-    Source.IMPORT,
-})  # fmt: skip
+RESIDES = "resides"  # in details: the place of the choice is where its person says to live, or their operator knows it
+NAMED = frozenset({"email", "phone"})  # what anybody can write into a form
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds.UUIDS, *kinds.DEVICES})
@@ -173,10 +171,14 @@ class LeafSecrets(NamedTuple):
 
 
 def as_written(subject: Subject, choice: Choice) -> Choice:
-    """What is written of it: of a further reading of a number, that it is one."""
-    if not subject.reading:
-        return choice
-    return replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+    """What is written of it: of a further reading of a number, that it is one. Where somebody lives is not said of
+    whoever was named in a form, nor of such a reading: they may be another person.
+    """
+    if subject.reading:
+        choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+    if RESIDES in choice.details and (subject.reading or (choice.source == Source.FORM and subject.kind in NAMED)):
+        choice = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
+    return choice
 
 
 def public_leaf(
@@ -223,16 +225,16 @@ def in_order(purposes: tuple[str, ...]) -> tuple[Purpose, ...]:
     return tuple(each for each in Purpose if each in purposes)
 
 
-def said_place(source: str, place: str) -> str:
-    """Where somebody said that they are, by the place that an entry names. With a signal nobody says one: it is where
-    its request came from, and what is derived from somebody's word says it of that.
+def residing(place: str) -> Mapping[str, object]:
+    """Details of a choice by whoever knows where its person lives: the person themselves, or the operator. Not of a
+    signal, nor by an app's key that everybody has: whoever names somebody there would bring them a law for good.
     """
-    return place if source in WORDS_OF_PEOPLE else ""
+    return {RESIDES: True} if place else {}
 
 
 def said_of_choice(choice: Choice, *, signal: bool = False) -> told.Said:
     """What the fold is told of a choice that is `as_written`."""
-    kind, purposes, place = choice.kind, in_order(choice.purposes), said_place(choice.source, choice.place)
+    kind, purposes, place = choice.kind, in_order(choice.purposes), choice.place if choice.details.get(RESIDES) else ""
     mark = str(choice.details.get("device") or "")
     if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)

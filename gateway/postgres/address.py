@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.disk import boot_id, write_durably
@@ -67,9 +68,19 @@ def boot_in(folder: Path) -> int:
     return BOOTS + int.from_bytes(hashlib.sha256(seen).digest()[:8]) % BOOTS
 
 
-def forget_number(folder: Path) -> None:
-    """Behind this `name_url` gives the machine another number, which no clone of it has."""
-    (folder / HOST_FILE).unlink(missing_ok=True)
+@contextlib.contextmanager
+def another_number(folder: Path, url: str) -> Iterator[None]:
+    """Within it, and from then on, this machine has a number that no clone of it has; it keeps the one that it had
+    where that could not be told to the server.
+    """
+    before = (folder / HOST_FILE).read_bytes()
+    (folder / HOST_FILE).unlink()
+    try:
+        name_url(folder, url)
+        yield
+    except BaseException:
+        write_durably(folder / HOST_FILE, before)
+        raise
 
 
 def name_url(folder: Path, url: str) -> None:

@@ -403,6 +403,7 @@ class PostgresConnection:
         """A transaction that holds the row of whoever writes, whoever this is."""
         self._run("BEGIN")
         try:
+            self._run(f"SET LOCAL idle_in_transaction_session_timeout = {WRITES_WITHIN}")  # whichever it is for
             self._run(TURN).fetchone()
             yield
         except BaseException:

@@ -111,7 +111,7 @@ def _counted(found: Iterable[Request], place: str) -> tuple[dict[str, _Heading],
 
 
 def _is_of(said: str, place: str) -> bool:
-    return not place or place in {said, said.partition("-")[0]}
+    return not place or any(place in {each, each.partition("-")[0]} for each in said.split(","))
 
 
 def _listed(folder: Path, year: int, place: str) -> dict[str, Any]:

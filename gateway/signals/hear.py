@@ -28,7 +28,6 @@ from gateway.signals.cmp_cookies.tools_by_name import ABRIDGED
 from gateway.signals.cmp_cookies.values import CATEGORIES, DENIES, Categories, ToolShown, ToolState
 from gateway.signals.cookies import Abridging, Sieve
 from gateway.signals.device import Limit
-from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.heard import Heard, KeptFor, Reading, Said, members
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
@@ -379,7 +378,7 @@ def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
 
 def refused_now(channel: str, reading: Reading, section_ids: Sequence[int] | None) -> frozenset[Purpose]:
     """What a string refuses that is nobody's act: in this answer only. A precise point is refused wherever it is."""
-    refused = us.refused_now(reading, section_ids) if channel == "gpp" else frozenset()
+    refused = gpp.refused_now(reading, section_ids) if channel == "gpp" else frozenset()
     precise = gpp.precise_refused(reading) or tcf.precise_refused(reading)
     return refused | {Purpose.SENSITIVE} if precise else refused
 

@@ -34,6 +34,13 @@ def test_who_names_no_place_with_a_law_is_where_they_were(log, nowhere):
     assert places(log, "phone") == {OREGON}
 
 
+def test_another_spelling_of_a_mailbox_is_where_it_is(log):
+    log.named("plus", mailbox="box")
+    log.named("plain", mailbox="box")
+    log.no("plus", place=OREGON)
+    assert places(log, "plain") == {OREGON}
+
+
 def test_whoever_makes_up_places_for_somebody_fills_no_row_and_hides_no_state(log):
     for number in range(1000):
         log.no("phone", place=f"DE-{number}")

@@ -126,7 +126,7 @@ class Lives(Ledger):
         day = self.at.date() - timedelta(days=other % 9)
         notices.note_told(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
 
-    def records(self, who, other, how):
+    def ages(self, who, other, how):
         self.now()
         band = records.AGES[how % 4]
         records.say_age(self.tx, self.anybody(who), band, self.at, os.urandom(16), may_rise=other % 2 == 0)

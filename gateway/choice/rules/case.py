@@ -5,6 +5,8 @@ What holds for the whole question is worked out once, since every rule asks for 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.choice.law import AGES, RANKS, YOUNGEST, LawRow
@@ -30,6 +32,12 @@ CHILD = AGES[YOUNGEST]
 SIGNALS = frozenset(SIGNAL_PURPOSES)
 OPTED_IN = GrantKind.OPTED_IN
 IN_SHIFTS: Mapping[Purpose, int] = {purpose: IN << shift for purpose, shift in SHIFT.items()}
+
+
+@lru_cache(maxsize=1024)
+def of_a_home(row: LawRow) -> LawRow:
+    """A row that holds for where its person lives, and for no place of the call: an answer does not tell which."""
+    return replace(row, place="the law", citation="of where this person lives")
 
 
 class Case:
@@ -86,9 +94,14 @@ class Case:
         """The strictest row in force for this person: all places, the day, the age."""
         row = self.rows.get(subject)
         if row is None:
-            row = self.office.law.strictest(self.places, subject, self.office.on, self.band)
+            row = self._strictest(self.places, subject)
+            if self.places is not self.question.places and row != self._strictest(self.question.places, subject):
+                row = of_a_home(row)
             self.rows[subject] = row
         return row
+
+    def _strictest(self, places: frozenset[str], subject: str) -> LawRow:
+        return self.office.law.strictest(places, subject, self.office.on, self.band)
 
     def opted_in(self, purpose: Purpose) -> bool:
         """Whether somebody of the question said yes to it. That nobody else said no was asked before."""

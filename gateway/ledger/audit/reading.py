@@ -35,7 +35,7 @@ from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in
 from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.side import sum_of_mentions
-from gateway.ledger.subjects import ACT, ACTS, SALT, Opened, in_order, moment, said_place
+from gateway.ledger.subjects import ACT, ACTS, RESIDES, SALT, Opened, in_order, moment
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
@@ -374,7 +374,8 @@ def _chosen(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said:
     purposes, source, mark = in_order(tuple(leaf.get("p", ()))), leaf.get("src", ""), getattr(said, "mark", "")
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, mark)
-    recipient, screen, place = leaf.get("to", ""), leaf.get("ui", ""), said_place(source, leaf.get("j", ""))
+    recipient, screen = leaf.get("to", ""), leaf.get("ui", "")
+    place = leaf.get("j", "") if getattr(said, "place", "") else ""
     of = DataClass(leaf["c"][0]) if leaf.get("c") else None
     if word in ACTS:
         until = at + ACT if ACTS[word] is GrantKind.DIRECTED else None
@@ -481,7 +482,8 @@ class BoxesCheck:
         return "start" not in said or seq in self._said or self._db.execute(UNLINKED, (seq,)).fetchone() is not None
 
 
-ABSENT = {"device": "", "informed": False, "parental": False}  # what a side says where details have no such member
+# What a side says where details have no such member.
+ABSENT = {"device": "", "informed": False, "parental": False, RESIDES: False}
 
 
 def _of_details(said: Said | None) -> list[tuple[str, object]]:
@@ -492,8 +494,12 @@ def _of_details(said: Said | None) -> list[tuple[str, object]]:
         case told.AgeTold():
             return [("band", said.band), ("device", said.mark)]
         case told.SaidIn():
-            return [("informed", said.informed), ("parental", said.parental)]
-        case told.SaidOut() | told.StateSaid():
+            return [("informed", said.informed), ("parental", said.parental), (RESIDES, bool(said.place))]
+        case told.SaidOut():
+            return [("device", said.mark), (RESIDES, bool(said.place))]
+        case told.GrantSaid():
+            return [(RESIDES, bool(said.place))]
+        case told.StateSaid():
             return [("device", said.mark)]
     return []
 

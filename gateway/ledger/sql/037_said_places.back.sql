@@ -1,1 +1,1 @@
--- No row tells a place any more (`schema.EMPTIED`).
+-- No row tells a place any more (`schema.EMPTIED`); whoever comes again does not know those that were told.

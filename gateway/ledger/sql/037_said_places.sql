@@ -1,1 +1,1 @@
--- Where somebody said that they are is told with what they chose (`schema.FILLED`), and the fold reads it.
+-- From here on rows of the log tell where their person lives, and the fold reads it (`gateway.fold.facts.fold_place`).

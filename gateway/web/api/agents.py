@@ -36,7 +36,7 @@ from gateway.desk.agent_requests import (
     digest_of,
 )
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds, residing
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Manner, Source
 from gateway.web.shell import problem, wire
 from gateway.web.shell.metrics import Metrics
@@ -261,7 +261,7 @@ class AgentDoors:
             )
         choice = Choice(
             ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.AGENT, now, said.place(), manner=Manner.AGENT,
-            details={"agent": said.agent.id, "signed": hashlib.sha256(said.text).hexdigest()},
+            details={**residing(said.place()), "agent": said.agent.id, "signed": hashlib.sha256(said.text).hexdigest()},
         )  # fmt: skip
         key = f"agents/{asked.message.hex()}"
         chosen = await self.consent.choose(found, choice, key=key, body=said.text, settle=True)  # then "fulfilled"

@@ -26,6 +26,7 @@ from gateway.consent.check import said_by, standings_in
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import AgeOfCall, InstallationReading, Installations
 from gateway.consent.people import INSTALLATION, Named
+from gateway.consent.places import MAX_PLACES
 from gateway.consent.still_out import Where, noes_that_hold
 from gateway.consent.tokens import DeviceToken
 from gateway.consent.verbs import Consent
@@ -150,10 +151,19 @@ class Body(Struct, frozen=True):
         """The first place named, as it may stand in an entry: a country or a state, or nothing."""
         return place_code(self.members.get("place"))
 
+    def places(self) -> str:
+        """All that are named, as an entry has them: the strictest of them holds (R13)."""
+        return ",".join(dict.fromkeys(filter(None, map(place_code, self._places()))))
+
+    def _places(self) -> list[object]:
+        stated = self.members.get("place")
+        return [] if not stated else stated[:MAX_PLACES] if isinstance(stated, list) else [stated]
+
     def tell_of_place(self) -> None:
-        """Lists a place that cannot be read."""
-        if self.members.get("place") and not self.place():
-            self.ignore("/place", "neither ISO 3166-1 nor 3166-2")
+        """Lists each place that cannot be read."""
+        for each in self._places():
+            if not place_code(each):
+                self.ignore("/place", "neither ISO 3166-1 nor 3166-2")
 
     def band(self) -> str | None:
         """The age that a call tells of, as a band; without what the operating system tells."""

@@ -25,7 +25,7 @@ from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, Subject
+from gateway.ledger.subjects import Choice, Subject, residing
 from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
@@ -291,7 +291,7 @@ class Choices:
             recipient, purposes = self._programme(said)
             shown = await self._opting_in.shown(said)
             notice, ui = shown.notice, shown.ui
-        choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
+        choice = Choice(said.kind, purposes, said.source(), at, said.call.places(), notice, recipient=recipient, ui=ui)
         if said.kind is ChoiceKind.DIRECT:
             chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         else:
@@ -332,16 +332,17 @@ class Choices:
             said.ignore("/received_at", "in the future")
             received = None
         details = {**said.details, "made_at": said.body["made_at"]} if said.moment("made_at") else said.details
+        place, known = said.call.places(), not said.key.publishable
         return Choice(
             said.kind,
             purposes,
             said.source(),
             now,
-            said.call.place(),
+            place,
             notice,
             manner=said.manner() if desk else "",
             received=received,
-            details=details,
+            details={**details, **residing(place)} if known else details,
         )
 
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:

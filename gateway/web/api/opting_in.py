@@ -67,7 +67,7 @@ class OptingIn:
             tuple(purposes),
             said.source(),
             now,
-            said.call.place(),
+            said.call.places(),
             shown.notice,
             recipient=recipient,
             data_class=data_class,

@@ -31,7 +31,7 @@ from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
 from gateway.desk.own_systems import Systems
 from gateway.keys import seals
-from gateway.ledger.subjects import Choice
+from gateway.ledger.subjects import Choice, residing
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Manner, Purpose, Source
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import ROOT, as_file, go_on, show_desk
@@ -295,7 +295,7 @@ class RequestsIn:
         now, manner = self.door.clock(), Manner(case.manner)
         said = Choice(
             choice, purposes, Source(manner), now, case.place, manner=manner, received=min(case.received, now),
-            details=details,
+            details={**details, **residing(case.place)},
         )  # fmt: skip
         chosen = await self.consent.choose(named.subjects, said)
         event = str(chosen.events[0]["event"]) if chosen.events else ""

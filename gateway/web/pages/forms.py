@@ -23,7 +23,7 @@ from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
+from gateway.ledger.subjects import Choice, Subject, every_reading, one_each, residing
 from gateway.signals import form
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
@@ -132,15 +132,16 @@ class OptingOut:
         if not set(purposes).isdisjoint(ALL_PURPOSES):  # marketing reaches nobody by a cookie's id
             subjects += visitor.site_ids
         typed, unread = self.typed(posted.form)
+        place = _place(posted.form)
         choice = Choice(
             kind,
             tuple(purposes),
             Source.FORM,
             self._consent.clock(),
-            _place(posted.form),
+            place,
             posted.notice,
             manner=Manner.WEB,
-            details={"form_token": posted.token},
+            details={**residing(place), "form_token": posted.token},
         )
         chosen = await self._consent.choose([*subjects, *typed], choice)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
