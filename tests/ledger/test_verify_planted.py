@@ -51,7 +51,7 @@ OTHERWISE = {
     "own": {Purpose.MARKETING_MAIL: NO}, "ins": {Purpose.MARKETING_MAIL: YES}, "kept": {(Purpose.SALE, X, X): NO},
     "states": {("device", "", Purpose.SALE): ()}, "told": {"privacy": 20_000}, "age": KeyAge("adult", "adult"),
     "grants": {GrantName("acme", Purpose.SALE, DataClass.AD_ID, GrantKind.OPTED_IN): GrantGiven(3, "", None)},
-    "words": {"a": "adult"}, "since": 7, "targets": {X: 1}, "names": {X: 1}, "owners": {X: 1}, "looser": {X: 1},
+    "places": ("US-OR",), "words": {"a": "adult"}, "since": 7, "targets": {X: 1}, "names": {X: 1}, "owners": {X: 1}, "looser": {X: 1},
     "box": X, "spellings": {X: 1}, "accounts": {X: 1}, "members": {X: 1}, "start": 7, "until": 7, "claimed": True,
     "begun": 7, "ended": 7, "past": 7, "up": {Purpose.SALE: (NO,)}, "down": {Purpose.SALE: (NO,)},
 }  # fmt: skip
