@@ -24,7 +24,7 @@ import pytest
 from support import crowd
 from support.crowd import Lost, Plan, about
 from support.examples import SOAK
-from support.linearizable import MOST, NEVER, Check, No, without_order
+from support.linearizable import MOST, NEVER, Asked, Check, No, without_order
 from support.several_hosts import Hosts, killed, stopped
 from support.together import workers
 from support.wire import call
@@ -42,12 +42,12 @@ def _starts_among_many(monkeypatch):
 
 
 class HostsMember(crowd.Member):
-    """One of a crowd whose noes may be kept beside the ledger: then they are entered at some time. Of a check is kept
-    which machine answered it.
+    """One of a crowd whose noes may be kept beside the ledger: then they are entered at some time. Of what tells what
+    stands is kept which machine answered it.
     """
 
     def keep(self, subject, call, act, answered=None):
-        super().keep((subject, self.asked if isinstance(act, Check) else None), call, act, answered)
+        super().keep((subject, self.asked if isinstance(act, Check | Asked) else None), call, act, answered)
 
     def say_no(self, subject):
         number, began = next(self.numbers), time.monotonic_ns()
@@ -62,10 +62,24 @@ class HostsMember(crowd.Member):
 
 
 def without_order_at(ports, history):
-    """Of each machine, whose checks have no order among everybody's acts."""
-    at = {port: [each for each in history if each.subject[1] in {None, port}] for port in ports}
-    told = {port: [each._replace(subject=each.subject[0]) for each in those] for port, those in at.items()}
-    return [found for those in told.values() for found in without_order(those).values()]
+    """Whose acts have no order, and of each machine whose checks have none among everybody's acts. A token of another
+    machine may know of a no that this one does not tell of yet.
+    """
+    acts = [each._replace(subject=each.subject[0]) for each in history if not isinstance(each.act, Check)]
+    found = [*without_order(acts).values()]
+    for port in ports:
+        found += without_order(filter(None, (seen_at(port, each) for each in history))).values()
+    return found
+
+
+def seen_at(port, one):
+    """As it counts at a machine; None: not at all."""
+    if isinstance(one.act, Check) and one.subject[1] != port:
+        return None
+    act = one.act
+    if isinstance(act, Asked):
+        act = act._replace(elsewhere=one.subject[1] != port)
+    return one._replace(subject=one.subject[0], act=act)
 
 
 def searched_again(found, folder):

@@ -15,6 +15,9 @@ MOST = (
 NEVER = math.inf  # the answer did not come: it may have happened at any time since, or not at all
 
 
+ANYBODY = object()  # whose no it was that stood at another machine
+
+
 class Operation(NamedTuple):
     """`call` and `answered` are of one clock, the same for all processes."""
 
@@ -69,9 +72,12 @@ class No(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The first act of opting in; it changes nothing, and its token remembers what stood then."""
+    """The first act of opting in; it changes nothing, and its token remembers what stood then. `elsewhere`: at another
+    machine than the one whose checks are looked at; what stood there nobody here knows.
+    """
 
     token: Any
+    elsewhere: bool = False
 
 
 class Yes(NamedTuple):
@@ -105,7 +111,7 @@ def step(state, act):
         case No():
             return state._replace(word="out", writer=act.number, event=act.event)
         case Asked():
-            return state._replace(asked=state.asked | {(act.token, state.writer)})
+            return state._replace(asked=state.asked | {(act.token, ANYBODY if act.elsewhere else state.writer)})
         case Yes():
             return _confirmed(state, act)
         case Check():
@@ -119,7 +125,9 @@ def _confirmed(state, act):
     superseded = state.word == "out" and state.writer != then[act.token]
     if act.taken is False:
         return state if superseded else None
-    return None if superseded else state._replace(word="in", writer=act.number, event=None)
+    return (
+        None if superseded and then[act.token] != ANYBODY else state._replace(word="in", writer=act.number, event=None)
+    )
 
 
 def _checked(state, act):
@@ -132,7 +140,7 @@ def _checked(state, act):
 
 def without_order(history, start=Register(), step=step, most=MOST):  # noqa: B008 - it cannot be changed
     """The subjects whose history cannot have happened one after another, with that history."""
-    by_subject = defaultdict(list)
+    history, by_subject = list(history), defaultdict(list)
     for operation in history:
         by_subject[operation.subject].append(operation)
     told = {one.act.event for one in history if hasattr(one.act, "number") and hasattr(one.act, "event")}
