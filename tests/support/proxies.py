@@ -474,7 +474,7 @@ def envoy(path: str, folder: Path, text: str):
     here = text.replace("address: 0.0.0.0, port_value: 8000", f"address: 127.0.0.1, port_value: {port}")
     config.write_text(here)
     url = f"http://127.0.0.1:{port}"
-    command = [path, "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
+    command = [path, "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
     with program(command, folder / "envoy.log", f"{url}/up.txt"):
         yield url
 
