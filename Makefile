@@ -47,9 +47,9 @@ bench: $(VENV)/.test
 	$(BIN)/python tests/bench/bars.py $(FOLDER)
 	PYTHONPATH=tests:. $(BIN)/python tests/bench/writing_bench.py
 
-# Longer runs of what may find something new: every test in its long form and on each row of its table, each property with
-# forty times its examples, other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten
-# minutes. One table at the end.
+# Longer runs of whatever has a longer form than in `test`: machines and faults for longer, each row of the long tables,
+# each property with forty times its examples; with the same seeds, so that a fault comes again. FUZZ_SECONDS=3600 fuzzes for
+# an hour instead of ten minutes. One table at the end.
 soak: $(VENV)/.test tools
 	SOAK=1 $(BIN)/pytest --workers 4 tests
 

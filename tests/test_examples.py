@@ -9,12 +9,15 @@ import pytest
 
 HERE = Path(__file__).parent
 PROPERTY = """
-import importlib, sys
+import importlib, os, sys
+from hypothesis import given, settings, strategies as st
 from support import examples
 examples.load_profile()
+if os.environ["ANEW"] == "1":
+    settings.register_profile("anew", settings.get_profile("ours"), derandomize=False)
+    settings.load_profile("anew")
 for name in sys.argv[1:]:
     importlib.import_module(name)
-from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 seen = []
@@ -35,9 +38,11 @@ print(len(seen), seen)
 """
 
 
-def drawn(tmp_path, *modules: str, seed: str, soak: str = "0") -> str:
+def drawn(tmp_path, *modules: str, seed: str, **said: str) -> str:
     (tmp_path / "drawn.py").write_text(PROPERTY)
-    environment = os.environ | {"PYTHONPATH": str(HERE), "PYTHONHASHSEED": seed, "SOAK": soak, "QUICK": "0"}
+    environment = (
+        os.environ | {"PYTHONPATH": str(HERE), "PYTHONHASHSEED": seed, "SOAK": "0", "QUICK": "0", "ANEW": "0"} | said
+    )
     command = [sys.executable, str(tmp_path / "drawn.py"), *modules]
     return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
 
@@ -50,5 +55,13 @@ def test_the_examples_are_the_same_whatever_else_the_process_has_loaded(tmp_path
 
 
 @pytest.mark.slow
-def test_the_control_a_soak_looks_at_others_each_time(tmp_path):
-    assert drawn(tmp_path, seed="1", soak="1") != drawn(tmp_path, seed="1", soak="1")
+def test_a_soak_looks_at_more_and_at_the_same_each_time(tmp_path):
+    soak = drawn(tmp_path, seed="1", SOAK="1")
+    assert drawn(tmp_path, seed="2", SOAK="1") == soak
+    many, few = (int(each.split()[0]) for each in (soak, drawn(tmp_path, seed="1")))
+    assert many - few > 3000, "examples of the property; the machine's are stated here"
+
+
+@pytest.mark.slow
+def test_the_control_examples_that_are_drawn_anew_are_others_each_time(tmp_path):
+    assert drawn(tmp_path, seed="1", ANEW="1") != drawn(tmp_path, seed="1", ANEW="1")

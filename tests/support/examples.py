@@ -26,7 +26,7 @@ def _so_many(usual: int) -> int:
 
 def lives(usual: int, soak: int, *, steps: int) -> settings:
     """Hypothesis's settings of a random machine: so many lives of so many acts, the same in each run; a soak's are
-    others each time.
+    more.
     """
     return settings(
         max_examples=soak if SOAK else usual,
@@ -37,19 +37,18 @@ def lives(usual: int, soak: int, *, steps: int) -> settings:
 
 
 def load_profile() -> None:
-    """The same examples in every run of a commit but `make soak`, which looks for new ones. How fast examples are made
-    says how busy the machine is and nothing of us.
+    """The same examples in every run of a commit, so that what a soak finds can be looked at again. How fast examples
+    are made says how busy the machine is and nothing of us.
     """
     settings.register_profile(
         "ours",
-        derandomize=not SOAK,
+        derandomize=True,
         deadline=None,
         max_examples=_so_many(100),
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("ours")
-    if not SOAK:
-        # Hypothesis tries the numbers and texts of whatever modules of ours are loaded, so that with `derandomize`
-        # alone the examples depend on the tests that ran before in the process, and on every line of the gateway.
-        nothing = providers.Constants()
-        providers._get_local_constants = lambda: nothing
+    # Hypothesis tries the numbers and texts of whatever modules of ours are loaded, so that with `derandomize`
+    # alone the examples depend on the tests that ran before in the process, and on every line of the gateway.
+    nothing = providers.Constants()
+    providers._get_local_constants = lambda: nothing

@@ -90,13 +90,16 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Of a slow test with a long table rows from all of it, but in `make soak`, or where somebody names a file; of those
-    that open an installation some in `make check`; then the longest files first, behind them those with the most tests. Workers take files from both ends.
+    """Of a slow test with a long table rows from all of it, but where somebody names a file; of those that open an
+    installation some in `make check`; in `make soak` whatever has a longer form, whole. Then the longest files first,
+    behind them those with the most tests. Workers take files from both ends.
     """
-    if not examples.SOAK and all(Path(each).is_dir() for each in config.args):
+    if all(Path(each).is_dir() for each in config.args):
         left_out = longer_than(ROWS, [item for item in items if item.get_closest_marker("slow")])
         if examples.FEW:
             left_out |= left_for_more(items, changed(config.rootpath))
+        if examples.SOAK:
+            left_out = without_long_form(items, left_out)
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
     rank = {file: number for number, file in enumerate(LONGEST)}
@@ -108,9 +111,22 @@ def longer_than(rows: int, items) -> set:
     """Those that are left out, so that of each test so many rows stay, the first and the last among them."""
     tables = defaultdict(list)
     for item in items:
-        tables[item.nodeid.partition("[")[0]].append(item)
+        tables[name_of(item)].append(item)
     stays = {table[number * (len(table) - 1) // (rows - 1)] for table in tables.values() for number in range(rows)}
     return {item for table in tables.values() if len(table) > rows for item in table} - stays
+
+
+def without_long_form(items, rows: set) -> set:
+    """Those that are in a soak what they are in `make test`: no property, of no file that asks how much to look at
+    (`support.examples`), of no table of which there are `rows` left out.
+    """
+    long = {file for file in {item.path for item in items} if "support.examples" in file.read_text(encoding="utf-8")}
+    tables = {name_of(item) for item in rows}
+    return {
+        item
+        for item in items
+        if item.path not in long and name_of(item) not in tables and not hasattr(item.obj, "hypothesis")
+    }
 
 
 def left_for_more(items, at_work: set[Path]) -> set:
@@ -132,6 +148,11 @@ def changed(root: Path) -> set[Path]:
         return set()
     said = subprocess.run(["git", "status", "--porcelain", "-z"], cwd=root, capture_output=True, text=True, check=False)
     return {root / each[3:] for each in said.stdout.split("\0") if each}
+
+
+def name_of(item):
+    """A test's, without its row's."""
+    return item.nodeid.partition("[")[0]
 
 
 def file_of(item):
