@@ -183,6 +183,7 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_control_a_way_to_overlook_a_change_is_found(tmp_path, monkeypatch, name):
     monkeypatch.setattr(fronts, "CROWD", 5)
+    monkeypatch.setattr("gateway.state.transactions.FORMS._forms", {})  # those of before are of other limits
     monkeypatch.setattr(fronts, "READ", 20)
     monkeypatch.setattr(*PLANTED[name])
     with contextlib.suppress(AssertionError, StateRefused):
@@ -284,6 +285,7 @@ def test_of_one_that_was_made_from_nothing_nobody_knows_what_had_gone_before(two
 
 def test_around_a_large_account_is_walked_once_a_moment(tmp_path, monkeypatch):
     monkeypatch.setattr(fronts, "CROWD", 2)
+    monkeypatch.setattr("gateway.state.transactions.FORMS._forms", {})  # those of before are of other limits
     state, (ann, *browsers) = HostState(tmp_path), (KEYS[0], *KEYS[4:8])
     state.catch_up(ListedLog([Record(at, at, each, LinkSaid(ann, at)) for at, each in enumerate(browsers, 1)]))
     with state.moment() as moment:

@@ -26,6 +26,7 @@ ACCOUNT = key("ann")
 def few(request, monkeypatch):
     """Many accounts are of many, and so few of those speak."""
     monkeypatch.setattr(fronts, "CROWD", 2)
+    monkeypatch.setattr("gateway.state.transactions.FORMS._forms", {})  # those of before are of other limits
     monkeypatch.setattr(fronts, "READ", 8)
     monkeypatch.setattr(fronts, "SPEAKERS", request.param)
     monkeypatch.setattr(fronts, "KEPT", request.param + 1)

@@ -49,6 +49,7 @@ def test_everybody_stands_in_the_state_as_in_the_fold(tmp_path, figure):
 def soon_crowded(monkeypatch):
     """Many keys come to have more beside them than is carried on to their fronts."""
     monkeypatch.setattr(fronts, "CROWD", SMALL)
+    monkeypatch.setattr("gateway.state.transactions.FORMS._forms", {})  # those of before are of other limits
     monkeypatch.setattr(fronts, "READ", 2 * SMALL)
 
 
