@@ -18,7 +18,7 @@ from gateway.choice.law import AGES, LawRule
 from gateway.choice.place import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import IN_SHIFTS, yes_bits, youngest
+from gateway.choice.rules.case import IN_SHIFTS, with_homes, yes_bits, youngest
 from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.choice.standing import Standing, alike, out_bits
 from gateway.choice.verdict import decide
@@ -237,7 +237,8 @@ def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:
     if is_young(None, site.standings) or any(standing.grown for standing in site.standings):
         return Reason.AGE  # of a minor the law may only say that a yes is wanted, and a birthday opens nothing (R14)
     denied = [purpose for purpose, may in site.allowed.items() if not may]
-    if any(office.law.strictest(site.places, purpose, office.on).rule is LawRule.BANNED for purpose in denied):
+    places = with_homes(site.places, site.standings)
+    if any(office.law.strictest(places, purpose, office.on).rule is LawRule.BANNED for purpose in denied):
         return Reason.BANNED
     standings = alike(site.standings)
     reasons = [_verdict(purpose, site.places, standings, None, office).reason for purpose in denied]

@@ -34,6 +34,12 @@ OPTED_IN = GrantKind.OPTED_IN
 IN_SHIFTS: Mapping[Purpose, int] = {purpose: IN << shift for purpose, shift in SHIFT.items()}
 
 
+def with_homes(places: frozenset[str], standings: Iterable[Standing]) -> frozenset[str]:
+    """The places of a call, and where its people live (R13), beside an unknown place as well: it is stricter."""
+    homes = [standing.places for standing in standings if standing.places]
+    return (places or UNKNOWN).union(*homes) if homes else places
+
+
 @lru_cache(maxsize=1024)
 def of_a_home(row: LawRow) -> LawRow:
     """A row that holds for where its person lives, and for no place of the call: an answer does not tell which."""
@@ -74,15 +80,13 @@ class Case:
         self.role, self.third = question.recipient.role, question.recipient.third
         self.band = youngest(question.age, question.standings)
         self.out = self.opt_ins = self.informed = 0
-        self.grown, self.places = False, question.places
+        self.grown, self.places = False, with_homes(question.places, question.standings)
         for standing in question.standings:
             self.out |= standing.own & OUT_BITS | standing.travelled
             yes = yes_bits(standing, self.band)
             self.opt_ins |= yes
             self.informed |= yes & standing.informed
             self.grown = self.grown or standing.grown
-            if standing.places:  # beside an unknown place, which is stricter than any
-                self.places = (self.places or UNKNOWN) | standing.places
         self.legal = self.role is LEGAL
         self.rows: dict[str, LawRow] = {}
 
