@@ -25,6 +25,7 @@ ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantK
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
 RESIDES = "resides"  # in details: the place of the choice is where its person says to live, or their operator knows it
 NAMED = frozenset({"email", "phone"})  # what anybody can write into a form
+SIGNALLED = frozenset(tuple(Source)[: tuple(Source).index(Source.FORM)])  # said by no word of a person
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds.UUIDS, *kinds.DEVICES})
@@ -172,12 +173,14 @@ class LeafSecrets(NamedTuple):
 
 def as_written(subject: Subject, choice: Choice) -> Choice:
     """What is written of it: of a further reading of a number, that it is one. Where somebody lives is not said of
-    whoever was named in a form, nor of such a reading: they may be another person.
+    whoever was named in a form, nor of such a reading: they may be another person; nor with a signal, whose place is
+    where its request came from.
     """
+    typed = choice.source == Source.FORM and subject.kind in NAMED
+    if RESIDES in choice.details and (subject.reading or typed or choice.source in SIGNALLED):
+        choice = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
     if subject.reading:
         choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
-    if RESIDES in choice.details and (subject.reading or (choice.source == Source.FORM and subject.kind in NAMED)):
-        choice = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
     return choice
 
 

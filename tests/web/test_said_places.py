@@ -73,6 +73,8 @@ async def test_a_signal_says_where_its_request_came_from_and_not_where_anybody_l
     await grants(keyed, YORK)
     heard = {"identifiers": [ME], "place": OREGON, "signals": {"us_privacy": "1YNN"}}
     assert (await keyed.post("/v1/observe", json=heard)).status_code < 300
+    told = {"identifiers": [ME], "choice": "opt_out", "purposes": ["profiling"], "place": OREGON, "source": "gpc"}
+    assert (await keyed.post("/v1/choices", json=told)).status_code == 201
     assert await point(keyed) == "allow"
 
 
