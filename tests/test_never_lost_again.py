@@ -412,7 +412,7 @@ def test_readiness_tells_when_the_vault_cannot_be_written(desk, house, folder, m
     while house.writer._turns.is_due():  # the installation's first epoch, which has no date
         time.sleep(0.02)
     desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(4)))
-    house.writer._vault._db.execute("PRAGMA busy_timeout = 50")
+    house.writer.submit(lambda _: house.writer._vault._db.execute("PRAGMA busy_timeout = 50")).result()
     other = sqlite3.connect(folder / "vault.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(3)))

@@ -83,7 +83,7 @@ def _connected(folder: Path, owner: str = "") -> sqlite3.Connection:
         made.make()
         return cast("sqlite3.Connection", made)
     reserve(folder / FILE)
-    return sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(folder / FILE, isolation_level=None)
 
 
 def join(folder: Path) -> None:

@@ -295,10 +295,12 @@ def _open_existing(path: Path, mode: str, folder: Path) -> sqlite3.Connection:
 
 
 def connect_file(path: Path, mode: str) -> sqlite3.Connection:
-    """Without transactions of its own, for any one thread at a time. Raises `LedgerRefused`."""
+    """Without transactions of its own. To read, for any one thread at a time; to write, for the one that opened it:
+    SQLite's library crashes where one thread closes what another is using. Raises `LedgerRefused`.
+    """
     try:
         return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=mode != "ro"
         )
     except sqlite3.Error as error:
         raise LedgerRefused(f"{path} cannot be opened: {error}") from error

@@ -94,14 +94,17 @@ def test_every_chunk_has_an_entry_of_its_own(do, intend):
 def test_the_hash_of_a_chunk_is_keyed_so_that_nobody_can_guess_its_rows(do, intend):
     intend()
     intend()
-    first, second = (json.loads(body)["h"] for (body,) in do(lambda tx: tx.db.execute("SELECT body FROM entry")))
+    first, second = (
+        json.loads(body)["h"] for (body,) in do(lambda tx: tx.db.execute("SELECT body FROM entry").fetchall())
+    )
     assert first != second
 
 
 def test_each_row_says_who_what_when_and_at_which_position_it_was_checked(do, intend):
     do(lambda tx: tx.append(b"{}"))
     intend()
-    rows = do(lambda tx: tx.db.execute("SELECT key, purpose, classes, at, position, batch, outcome FROM disclosure"))
+    sql = "SELECT key, purpose, classes, at, position, batch, outcome FROM disclosure"
+    rows = do(lambda tx: tx.db.execute(sql).fetchall())
     assert sorted(rows) == [(row.key, "sale", "ad_id,coarse_geo", NOW, 1, 1, "intended") for row in ROWS]
 
 

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -175,13 +176,11 @@ def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_m
         report = moving.move(*ends, writes_meanwhile(house, iter(range(2000, 2012))))
         assert report.changed
         moved = moving.content(data)
+        assert steps_tried(house.writer) == [], "nothing here says which epoch of another vault's keys is over"
         with pytest.raises(StoreUnavailable):
             everybody.says_no(house, "gaid", gaid(8))
         with pytest.raises(LedgerRefused, match="goes on elsewhere"):
             house.writer.store.open_to_write()
-        gone = r"goes on elsewhere|connection is closed|closed database|says nothing"
-        with pytest.raises((LedgerRefused, sqlite3.Error), match=gone):
-            house.writer._ours()  # its thread may be letting go of the connection just now
         assert turn.forgotten_by()
     assert moving.content(data) == moved, "nothing of what was tried there came here"
     report, _ = verify_ledger(data, inside.settings(), boxes=True)
@@ -190,6 +189,26 @@ def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_m
         pass
     with open_house(data, inside.settings(), dev=True) as house:
         everybody.says_no(house, "gaid", gaid(8))
+
+
+def steps_tried(writer):
+    """What its thread, which alone may touch its connections, does of a change of the keys in three rounds."""
+    steps, rounds = [], []
+
+    class Turns:
+        def is_due(self):
+            rounds.append(writer._db)
+            return True
+
+        def step(self, db, vault):
+            steps.append(vault)
+
+    writer._turns = Turns()
+    while len(rounds) < 3:
+        writer._turns_at = 0.0  # after a round that failed it would wait for a minute
+        time.sleep(0.02)
+    writer._turns = None
+    return steps
 
 
 def house_keeps():
