@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import json
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
 from gateway.delivery.letters import NAME as TEXTS
-from gateway.desk import own_systems
+from gateway.desk import outbox, own_systems
 from gateway.desk.agent_requests import recipient_of
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.outbox import Listed, Message, State
@@ -36,14 +37,16 @@ MESSAGE = "msg_"  # what the name of a message begins with
     help="List what recipients are still to be told, and send it again."
     " --state lists messages, not what they say. --retry NAME tries again at once what"
     " is open of a recipient, or one message (msg_...). --take NAME prints the messages of one, a line each, and marks"
-    " them as taken; --secret NAME prints what a recipient checks signatures with, --new-secret NAME a new one, beside"
-    " which the one before it signs for 14 days (gateway help delivery)."
+    " them as taken; --proof NAME prints what a recipient signed about one deletion; --secret NAME prints what a"
+    " recipient checks signatures with, --new-secret NAME a new one, beside which the one before it signs for 14 days"
+    " (gateway help delivery)."
 )
 @options.installation
 @click.option("--state", type=click.Choice([*(state.value for state in State), OVERDUE]), help="List these messages.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--retry", help="A recipient's name, or a message's.")
 @click.option("--take", "recipient", help="Print and mark one recipient's messages.")
+@click.option("--proof", "message", help="Print the signed acknowledgements of one message.")
 @click.option("--secret", "signs_for", help="Print one recipient's secret.")
 @click.option("--new-secret", "renewed", help="Make and print a new one.")
 def deliveries(
@@ -54,25 +57,25 @@ def deliveries(
     as_json: bool,
     retry: str | None,
     recipient: str | None,
+    message: str | None,
     signs_for: str | None,
     renewed: str | None,
 ) -> None:
-    if sum(map(bool, (state, retry, recipient, signs_for, renewed))) > 1:
-        raise click.UsageError("one of --state, --retry, --take, --secret and --new-secret at a time")
+    if sum(map(bool, (state, retry, recipient, message, signs_for, renewed))) > 1:
+        raise click.UsageError("one of --state, --retry, --take, --proof, --secret and --new-secret at a time")
     with options.house(data, file) as house:
         _refuse_unknown(house, retry or recipient or signs_for or renewed or "")
         if signs_for or renewed:
             click.echo(_secret(house, renewed or signs_for or "", renew=bool(renewed)))
         elif recipient:
             asyncio.run(house.telling.take(recipient, _hand))
+        elif message:
+            click.echo(_proof(house, message))
         elif retry:
             click.echo(f"{_again(house, retry)} are tried again")
-        elif state:
-            for each, deadline in _listed(house, state):
-                click.echo(json.dumps(_members(each, deadline)) if as_json else _line(each, deadline))
         else:
-            for found in asyncio.run(house.telling.open()):
-                click.echo(json.dumps(_open_members(found)) if as_json else _open_line(found))
+            for line in _lines(house, state, as_json=as_json):
+                click.echo(line)
 
 
 def _refuse_unknown(house: House, name: str) -> None:
@@ -104,8 +107,29 @@ def _hand(message: Message) -> None:
 def _again(house: House, what: str) -> int:
     if not what.startswith(MESSAGE):
         return asyncio.run(house.telling.again(recipient=what))
-    name = options.id_of(what.removeprefix(MESSAGE), f"{what} is no message's name")
-    return asyncio.run(house.telling.again(name=name))
+    return asyncio.run(house.telling.again(name=_message_id(what)))
+
+
+def _message_id(what: str) -> bytes:
+    return options.id_of(what.removeprefix(MESSAGE), f"{what} is no message's name")
+
+
+def _proof(house: House, message: str) -> str:
+    """Each token of a message on a line of its own, oldest first: it holds the request, and in it the identifier."""
+    name = _message_id(message)
+    found = house.writer.submit(lambda tx: outbox.deletion_tokens(tx, name)).result()
+    if not found:
+        raise click.ClickException(f"nothing that a recipient signed about {message} is kept, or can be read any more")
+    return "\n".join(found)
+
+
+def _lines(house: House, state: str | None, *, as_json: bool) -> Iterator[str]:
+    if not state:
+        for found in asyncio.run(house.telling.open()):
+            yield json.dumps(_open_members(found)) if as_json else _open_line(found)
+        return
+    for each, deadline in _listed(house, state):
+        yield json.dumps(_members(each, deadline)) if as_json else _line(each, deadline)
 
 
 def _listed(house: House, state: str) -> list[tuple[Listed, datetime]]:
@@ -211,8 +235,7 @@ def show(system: str, data: Path, file: Path | None) -> None:
 @options.installation
 @click.option("--by", "officer", default=getpass.getuser, show_default="your user name", help="Who looked.")
 def deleted(messages: tuple[str, ...], data: Path, file: Path | None, officer: str) -> None:
-    ids = {message: message.removeprefix(MESSAGE) for message in messages}
-    named = {message: options.id_of(text, f"{text} is no message's name") for message, text in ids.items()}
+    named = {message: _message_id(message) for message in messages}
     with options.house(data, file) as house:
         now, log = house.consent.clock(), DeskLog(data, house.secrets.desk)
         for message, name in named.items():

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,8 @@ from support.people import GAID, email, named
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group
+from gateway.desk import outbox
+from gateway.ledger.entry import b64
 
 
 @pytest.fixture
@@ -48,6 +51,25 @@ def test_what_waits_is_listed_printed_once_and_then_gone(command, folder):
     assert json.loads(body)["identifiers"] == [named("gaid", GAID)]
     assert command("deliveries").output == ""
     assert command("deliveries", "--take", "teemo").output == ""
+
+
+def test_what_a_recipient_signed_about_a_deletion_is_printed_until_it_is_forgotten(command, folder):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        asyncio.run(Desk(house).erase())
+        [[name]] = house.writer.submit(lambda tx: tx.db.execute("SELECT id FROM outbox").fetchall()).result()
+        for number, token in enumerate(("a.first.token", "a.second.token")):
+            kept = partial(
+                outbox.keep_deletion_token, message=name, recipient="teemo", jti=f"j{number}", token=token, now=number
+            )
+            assert house.writer.submit(kept).result()
+    message = f"msg_{b64(name)}"
+    assert command("deliveries", "--proof", message).output == "a.first.token\na.second.token\n"
+    with open_house(folder, inside.settings(), dev=True) as house:
+        house.writer.submit(lambda tx: outbox.prune_deletion_tokens(tx, 9, 9)).result()
+    done = command("deliveries", "--proof", message)
+    assert (done.exit_code, "is kept, or can be read any more" in done.output) == (1, True)
+    assert command("deliveries", "--proof", "msg_no").exit_code == 2
+    assert command("deliveries", "--proof", message, "--take", "teemo").exit_code == 2
 
 
 def test_a_recipients_secret_is_always_the_same(command):
