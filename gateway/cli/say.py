@@ -69,7 +69,7 @@ DESK = ("case", "agent", "permission")  # what an officer notes of a letter
     "purposes",
     multiple=True,
     type=click.Choice([purpose.value for purpose in CHOOSABLE]),
-    help="Default: all.",
+    help="Without it all; of limit, sensitive.",
 )
 @click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")
 @click.option("--received", type=options.MOMENT, help=f"The day it came ({options.AT}).")
@@ -287,7 +287,7 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 @click.option(
     "--who", type=options.FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.'
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would change, each part of 20 choices by itself.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would change, each part of 10 choices by itself.")
 @click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
 @click.option(
     "--source",
