@@ -364,7 +364,7 @@ ROWS = (
 def _shared() -> Described:
     """Rows, and who got what."""
     rows = described("Rows to a recipient", {"200": (ROWS, wire.NDJSON)}, body=wire.Row, lines=True,
-                     scopes=("share",), errors=(*ALL, "503"), parameters=SHARED)  # fmt: skip
+                     scopes=("share",), errors=(*ALL, "422", "503"), parameters=SHARED)  # fmt: skip
     rows["responses"]["200"]["headers"] = OF_CLOCK
     seal = described(
         "A job's rows checked again and put into files",
@@ -426,7 +426,7 @@ def _agents() -> Described:
         for code, text in {
             "400": "cannot be read, or not now", "401": "no token", "403": "not signed by this agent, or not its own",
             "409": "taken before, or settled", "413": "too large", "422": "nothing of it can be used",
-            "503": "not now: send the same message again",
+            "429": "too many wait for their people", "503": "not now: send the same message again",
         }.items()
     }  # fmt: skip
     signed = Annotated[str, Meta(description="base64 of an Ed25519 signature and the JSON that it signs")]
