@@ -60,9 +60,9 @@ KEPT = "kept durably, entered once the ledger can be written; do not resend"
 ERRORS = {
     "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
     "408": "the body came too slowly", "409": "as many as may be",
-    "410": "begin anew", "413": "too large; of a publishable key: beyond 128 KiB, unpacked", "415": "another media type",
-    "422": "understood and not possible", "429": "enough codes for now", "502": "it could not be sent",
-    "503": "nothing was kept",
+    "410": "begin anew", "413": "too large; of a publishable key: beyond 128 KiB, unpacked",
+    "415": "another media type", "422": "understood and not possible", "429": "enough codes for now",
+    "502": "it could not be sent", "503": "nothing was kept",
 }  # fmt: skip
 ALL = ("400", "401", "403", "413", "415")
 LINES = Annotated[str, Meta(
