@@ -26,8 +26,8 @@ from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
 from gateway.ledger.entry import Notice
-from gateway.ledger.subjects import Choice, Subject, milliseconds, moment, residing
-from gateway.terms import ChoiceKind, DataClass, Purpose, Source
+from gateway.ledger.subjects import RESIDES, Choice, Subject, milliseconds, moment, residing
+from gateway.terms import ChoiceKind, DataClass, Purpose
 
 FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 
@@ -61,6 +61,7 @@ def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice
         "position": position,
         "log": log,
         "place": choice.place,
+        "lives": RESIDES in choice.details,
         "source": choice.source,
         "manner": choice.manner,
         "ui": choice.ui,
@@ -106,6 +107,7 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         ui=asked["ui"],
         informed=asked["informed"],
         parental=asked["parental"],
+        details=residing(asked["place"]) if asked.get("lives") else {},
     )
     return OptInAsked(subjects, choice, asked["notice"], asked["position"], asked["log"])
 
@@ -264,6 +266,5 @@ def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, method: str 
     if said.parental and not method:
         raise Refused("proof_required", "a parent asked, and a parent confirms")
     how = {"method": method} if said.parental else {}
-    lives = residing(said.place) if said.source != Source.FORM else {}  # a page's place is where its request came from
-    details = {**how, **lives, "asked": milliseconds(said.at), "asked_notice": asked.notice}
+    details = {**said.details, **how, "asked": milliseconds(said.at), "asked_notice": asked.notice}
     return replace(said, at=now, notice=notice, details=details)

@@ -59,12 +59,15 @@ def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
     slate.put(key, words={**left, said.mark: said.band} if said.band else left)
 
 
-def leave_age(slate: Slate, account: bytes, member: bytes) -> None:
-    """What an identifier had got from an account whose link ends is its own from now on: nobody gets older by it."""
-    had = slate.row(account).age
-    if had is not None:
+def leave_facts(slate: Slate, account: bytes, member: bytes) -> None:
+    """The age and the places that an identifier had got from an account whose link ends are its own from now on: it is
+    in the same hands, and nobody gets older by it, or out of their law.
+    """
+    row = slate.row(account)
+    if (had := row.age) is not None:
         own = slate.row(member).age or had
         _set_age(slate, member, KeyAge(_younger(own.band, had.band), _younger(own.youngest, had.youngest)))
+    fold_place(slate, member, ",".join(row.places))
 
 
 def _set_age(slate: Slate, key: bytes, age: KeyAge) -> None:

@@ -4,7 +4,7 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
-from gateway.fold.facts import leave_age
+from gateway.fold.facts import leave_facts
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, passed_on, roads, roots, with_looser
 from gateway.fold.noes import end_yes, leave_what_came, revoke_over, send_up, take_over
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
@@ -37,7 +37,7 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
     if over and not said.claimed:
-        leave_age(slate, account, member)
+        leave_facts(slate, account, member)
     elif not said.claimed:
         _go_up(slate, (account,), names | mailbox_names(slate, member), record.seq)
         _read_again(slate, account, names, record.seq)
@@ -63,8 +63,9 @@ def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) 
 
 
 def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, leaves: bool) -> None:
-    """What had come through it stays, and so does the account's age; of one that an app alone spoke for nothing does,
-    but where the number went back to the pool. What the member had sent to the account goes on counting there.
+    """What had come through it stays, and so do the account's age and places; of one that an app alone spoke for
+    nothing does, but where the number went back to the pool. What the member had sent to the account goes on counting
+    there.
     """
     edge = slate.edge(account, member)
     if not edge.lives():
@@ -72,7 +73,7 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, leaves: b
     revoke_over(slate, with_looser(slate, family(slate, member)))
     if leaves:
         leave_what_came(slate, account, member, seq)
-        leave_age(slate, account, member)
+        leave_facts(slate, account, member)
     slate.put_edge(account, member, seq, ended=seq)
 
 

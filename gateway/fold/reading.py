@@ -139,8 +139,7 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
     granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
     day, cpni_day = (date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES)
-    mates = map(slate.row, mailbox_names(slate, key))
-    places = frozenset(place for row in (*_aged(kin), *mates) for place in row.places)
+    places = frozenset(_places(kin)).union(*(_places(Kin(slate, owner)) for owner in row.owners))
     facts = (granted, sources, informed, parental, grown, day, cpni_day, places)
     return Standing(own, denied, band, None, False, *facts), _linked(kin)
 
@@ -171,6 +170,12 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
+
+
+def _places(kin: Kin) -> Iterator[str]:
+    """Where its person said that they live: by the roads that their noes take."""
+    for row in (*_aged(kin), *map(kin.slate.row, mailbox_names(kin.slate, kin.key))):
+        yield from row.places
 
 
 def _aged(kin: Kin) -> list[KeyRow]:

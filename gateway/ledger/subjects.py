@@ -24,7 +24,9 @@ from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Pur
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
 RESIDES = "resides"  # in details: the place of the choice is where its person says to live, or their operator knows it
-NAMED = frozenset({"email", "phone"})  # what anybody can write into a form
+OWN = frozenset(
+    {"browser", "account"}
+)  # of a form's subjects: its sender's own, and nobody's who is typed into it
 SIGNALLED = frozenset(tuple(Source)[: tuple(Source).index(Source.FORM)])  # said by no word of a person
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -176,7 +178,7 @@ def as_written(subject: Subject, choice: Choice) -> Choice:
     whoever was named in a form, nor of such a reading: they may be another person; nor with a signal, whose place is
     where its request came from.
     """
-    typed = choice.source == Source.FORM and subject.kind in NAMED
+    typed = choice.source == Source.FORM and subject.kind not in OWN
     if RESIDES in choice.details and (subject.reading or typed or choice.source in SIGNALLED):
         choice = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
     if subject.reading:

@@ -49,13 +49,33 @@ def test_whoever_makes_up_places_for_somebody_fills_no_row_and_hides_no_state(lo
     assert len(places(log, "phone")) <= 64 + 3
 
 
-def test_what_an_account_has_is_where_the_account_is_while_it_has_it(log):
-    log.no("ann", place=OREGON)
+def test_what_an_account_has_or_had_is_where_the_account_is(log):
+    """A phone is in the same hands when its link ends, as for a no and an age."""
     log.link("ann", "phone")
+    log.no("ann", place=OREGON)
     assert places(log, "phone") == {OREGON}
     log.end("ann", "phone")
+    log.no("ann", place=YORK)
+    assert places(log, "phone") == {OREGON}
+    assert places(log, "ann") == {OREGON, YORK}
+    log.release("phone")
     assert places(log, "phone") == set()
-    assert places(log, "ann") == {OREGON}
+
+
+def test_what_an_app_alone_spoke_for_is_nowhere_once_that_is_over(log):
+    log.no("ann", place=OREGON)
+    log.link("ann", "phone", claimed=True)
+    assert places(log, "phone") == {OREGON}
+    log.link("ann", "phone", until=log.at, claimed=True)
+    assert places(log, "phone") == set()
+
+
+def test_a_form_that_recipients_hash_is_where_each_is_whose_form_it_is_and_their_accounts(log):
+    log.named("dotted", looser=["plain"])
+    log.link("ann", "dotted")
+    log.no("ann", place=OREGON)
+    log.no("dotted", place="DE")
+    assert places(log, "plain") == {OREGON, "DE"}
 
 
 def test_an_account_is_not_where_something_that_it_has_was(log):

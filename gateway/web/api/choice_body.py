@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.keys.api_keys import ApiKey
+from gateway.ledger.subjects import residing
 from gateway.terms import (
     ALL_PURPOSES,
     CALLERS_CHOICES,
@@ -112,6 +113,12 @@ class ChoiceSaid(Struct, frozen=True):
             return Source(stated)
         self.ignore("/source", "unknown")
         return Source.API
+
+    def resides(self, place: str) -> Mapping[str, object]:
+        """Details of a choice: that this is where its person lives. Whoever has a key that everybody has knows of
+        nobody's home.
+        """
+        return {} if self.key.publishable else residing(place)
 
     def manner(self) -> str:
         stated = self.body.get("manner")

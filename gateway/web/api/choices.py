@@ -25,7 +25,7 @@ from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, Subject, residing
+from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
@@ -284,14 +284,17 @@ class Choices:
         subject = _one_of(said, named)
         await self._proofs.all(said.body.get("proof"), said.key, [subject], said.kind, said.act)
         at = self._opting_in.fresh(said)
-        ui = ""
+        ui, place = "", said.call.places()
         if said.kind is ChoiceKind.DIRECT:
             (recipient, purposes), notice = self._directed(said), await self._opting_in.notice(said)
         else:
             recipient, purposes = self._programme(said)
             shown = await self._opting_in.shown(said)
             notice, ui = shown.notice, shown.ui
-        choice = Choice(said.kind, purposes, said.source(), at, said.call.places(), notice, recipient=recipient, ui=ui)
+        lives = said.resides(place)
+        choice = Choice(
+            said.kind, purposes, said.source(), at, place, notice, recipient=recipient, ui=ui, details=lives
+        )
         if said.kind is ChoiceKind.DIRECT:
             chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         else:
@@ -332,7 +335,7 @@ class Choices:
             said.ignore("/received_at", "in the future")
             received = None
         details = {**said.details, "made_at": said.body["made_at"]} if said.moment("made_at") else said.details
-        place, known = said.call.places(), not said.key.publishable
+        place = said.call.places()
         return Choice(
             said.kind,
             purposes,
@@ -342,7 +345,7 @@ class Choices:
             notice,
             manner=said.manner() if desk else "",
             received=received,
-            details={**details, **residing(place)} if known else details,
+            details={**details, **said.resides(place)},
         )
 
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:

@@ -62,18 +62,20 @@ class OptingIn:
         if brings:  # what a browser's token alone denies comes on record before the yes, and is older than the act
             await self._not_superseded(said, whose, purposes[0])
             await self._consent.bring(whose, alone=True)
+        place = said.call.places()
         choice = Choice(
             ChoiceKind.OPT_IN,
             tuple(purposes),
             said.source(),
             now,
-            said.call.places(),
+            place,
             shown.notice,
             recipient=recipient,
             data_class=data_class,
             ui=shown.ui,
             informed=shown.despite_signal,
             parental=bool(opened.method),
+            details=said.resides(place),
         )
         token, expires = self._consent.ask_to_confirm(whose, choice)
         if not brings:  # asked behind the token's place in the log, so that no no falls between the two
