@@ -163,6 +163,17 @@ async def test_a_phone_that_withholds_every_id_opts_out_by_its_token_alone(place
     assert await place.reason(NEW) == "opted_out"
 
 
+async def test_a_no_whose_answer_was_lost_is_that_of_the_token_that_the_phone_gets_with_the_next(place):
+    phone = place.phone(named("idfa", ZERO))
+    headers = {"Idempotency-Key": "once"}
+    lost, again = [
+        await phone.calling.post("/v1/choices", json=phone.body(choice="opt_out"), headers=headers) for _ in "ab"
+    ]
+    assert (lost.status_code, again.status_code) == (201, 201)
+    for answer in (lost, again):
+        assert await place.reason(named("device", answer.json()["device"])) == "opted_out"
+
+
 async def test_a_call_that_names_nobody_obeys_what_the_token_remembers(place):
     phone = place.phone(OLD)
     await phone.chooses()

@@ -255,6 +255,13 @@ class App(Struct, frozen=True):
         return bool(self.instead)
 
     @property
+    def speaks_first(self) -> bool:
+        """Whether an installation says it itself that was made for this call: whoever sends the call again, for its
+        answer was lost, gets another one, and the no has to be that one's too.
+        """
+        return not self.known and any(each.kind == INSTALLATION for each in self.named.subjects)
+
+    @property
     def details(self) -> dict[str, str]:
         """The mark under which a choice remembers the installation that made it."""
         return {"device": self.token.mark} if self.token else {}
