@@ -106,11 +106,12 @@ class Standing:
     places: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
-        """Of the few members that tell most standings apart: it is looked up by at every request. The days are among
-        them: most people chose nothing and were told on any of a thousand days, and among that many alike of one hash
-        remembering an answer took 0.7 ms, against 2 us.
+        """Of the few members that tell most standings apart: it is looked up by at every request. The days and the
+        homes are among them: most people chose nothing, were told on any of a thousand days and live in one of fifty
+        states, and among a thousand alike of one hash remembering an answer took 0.7 ms, against 2 us.
         """
-        return hash((self.own, self.travelled, self.seq, self.told, self.cpni_told, self.age_band))
+        told = self.told, self.cpni_told
+        return hash((self.own, self.travelled, self.seq, *told, self.age_band, self.places))
 
     def denies(self, purpose: Purpose) -> bool:
         """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""

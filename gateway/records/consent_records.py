@@ -73,6 +73,7 @@ class Material:
 
     @property
     def jurisdiction(self) -> str:
+        """The places that the choice named, as ISO 3166 has them, or else the controller's."""
         return str(self.leaf.get("j") or self.controller.get("jurisdiction", ""))
 
     @property
@@ -195,7 +196,7 @@ def render_iso_27560(material: Material) -> dict[str, Any]:
         "dct:conformsTo": known["schema_version"],
         "dpv:hasDataSubject": {"@type": "dpv:DataSubject", "dct:identifier": known["pii_principal_id"]},
         "dpv:hasDataController": _party(known, material),
-        "dpv:hasJurisdiction": f"loc:{known['jurisdiction']}" if known["jurisdiction"] else "",
+        "dpv:hasJurisdiction": _jurisdictions(known["jurisdiction"]),
         "dpv:hasNotice": known["privacy_notice"],
         "dpv:hasProcess": {
             "@type": "dpv:Process",
@@ -224,6 +225,12 @@ def _party(known: Mapping[str, Any], material: Material) -> dict[str, Any]:
         "dpv:hasAddress": known["party_address"],
         "dpv:hasContact": [about.get(name) for name in ("contact", "email", "phone", "url") if about.get(name)],
     }
+
+
+def _jurisdictions(places: str) -> str | list[str]:
+    """One as a text, as it always was, and several as a list."""
+    found = [f"loc:{each}" for each in places.split(",") if each]
+    return found if len(found) > 1 else "".join(found)
 
 
 def _event(known: Mapping[str, Any], material: Material) -> dict[str, Any]:
@@ -275,7 +282,7 @@ def _state(kind: str) -> str:
 
 
 def _european(material: Material) -> bool:
-    return material.jurisdiction.partition("-")[0] in GDPR
+    return any(each.partition("-")[0] in GDPR for each in material.jurisdiction.split(","))
 
 
 def _without_empty(value: Any) -> Any:

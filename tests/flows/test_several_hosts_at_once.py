@@ -24,7 +24,7 @@ import pytest
 from support import crowd
 from support.crowd import Lost, Plan, about
 from support.examples import SOAK
-from support.linearizable import MOST, NEVER, Asked, Check, No, without_order
+from support.linearizable import MOST, NEVER, Asked, Check, No, Operation, Yes, without_order
 from support.several_hosts import Hosts, killed, stopped
 from support.together import workers
 from support.wire import call
@@ -47,7 +47,7 @@ class HostsMember(crowd.Member):
     """
 
     def keep(self, subject, call, act, answered=None):
-        super().keep((subject, self.asked if isinstance(act, Check | Asked) else None), call, act, answered)
+        super().keep((subject, None if isinstance(act, No) else self.asked), call, act, answered)
 
     def say_no(self, subject):
         number, began = next(self.numbers), time.monotonic_ns()
@@ -63,7 +63,7 @@ class HostsMember(crowd.Member):
 
 def without_order_at(ports, history):
     """Whose acts have no order, and of each machine whose checks have none among everybody's acts. A token of another
-    machine may know of a no that this one does not tell of yet.
+    machine, or its refusal of a yes, may know of a no that this one does not tell of yet.
     """
     acts = [each._replace(subject=each.subject[0]) for each in history if not isinstance(each.act, Check)]
     found = [*without_order(acts).values()]
@@ -73,12 +73,14 @@ def without_order_at(ports, history):
 
 
 def seen_at(port, one):
-    """As it counts at a machine; None: not at all."""
-    if isinstance(one.act, Check) and one.subject[1] != port:
+    """As it counts at a machine; None: not at all. A machine that is cut off from the log, or keeps noes beside it,
+    says no of everybody and names no entry: that tells nothing.
+    """
+    act, elsewhere = one.act, one.subject[1] != port
+    if isinstance(act, Check) and (elsewhere or (act.word, act.event) == ("out", None)):
         return None
-    act = one.act
-    if isinstance(act, Asked):
-        act = act._replace(elsewhere=one.subject[1] != port)
+    if isinstance(act, Asked | Yes):
+        act = act._replace(elsewhere=elsewhere)
     return one._replace(subject=one.subject[0], act=act)
 
 
@@ -165,3 +167,19 @@ def test_the_control_a_machine_that_answers_beyond_its_lease_is_found(postgres, 
     found = without_order_at(hosts.ports, history)
     figure("linearizability, beyond its lease", f"{len(history)} operations; {hurt}: {len(found)} without an order")
     assert found
+
+
+@pytest.mark.parametrize(("refused_at", "found"), [(2, 0), (1, 1)])
+def test_a_machine_may_refuse_by_a_no_that_is_not_answered_yet_while_another_still_tells_of_the_yes(refused_at, found):
+    """But none that tells of the no itself says a moment later that nothing stands."""
+    history = [
+        Operation((7, 1), 0, 1, Asked(1)),
+        Operation((7, 1), 2, 3, Yes(1, 1, taken=True)),
+        Operation((7, 1), 4, 5, Asked(2)),
+        Operation((7, None), 6, 20, No(3, "event")),
+        Operation((7, refused_at), 7, 8, Yes(2, 2, taken=False)),
+        Operation((7, 1), 9, 10, Check("in")),
+        Operation((7, 1), 21, 22, Check("out", "event")),
+        Operation((7, 1), 23, 24, Check("out")),
+    ]
+    assert len(without_order_at([1, 2], history)) == found

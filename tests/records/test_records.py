@@ -113,9 +113,12 @@ def test_a_refusal_is_a_record_and_never_the_receipt_of_a_consent(known, says, m
         consent_records.render_kantara(found)
 
 
-def test_a_consent_in_europe_is_recorded_in_the_profile_of_its_law(known, says, me):
-    event = says(me[:1], "opt_in", at=AT, place="DE")[0].event
-    assert consent_records.render_iso_27560(known(event))["dct:conformsTo"].endswith("#record-eu-gdpr")
+@pytest.mark.parametrize(("place", "said"), [("DE", "loc:DE"), ("US-CA,DE", ["loc:US-CA", "loc:DE"])])
+def test_a_consent_in_europe_is_recorded_in_the_profile_of_its_law(known, says, me, place, said):
+    event = says(me[:1], "opt_in", at=AT, place=place)[0].event
+    found = consent_records.render_iso_27560(known(event))
+    assert found["dct:conformsTo"].endswith("#record-eu-gdpr")
+    assert found["dpv:hasJurisdiction"] == said
 
 
 def test_a_parents_consent_and_an_agents_opt_out_name_who_spoke(known, says, me):

@@ -81,11 +81,15 @@ class Asked(NamedTuple):
 
 
 class Yes(NamedTuple):
-    """The second act: taken, or refused because an opt-out came after the first. None: its answer did not come."""
+    """The second act: taken, or refused because an opt-out came after the first. None: its answer did not come.
+    `elsewhere`: at another machine than the one whose checks are looked at, which may know of a no that is not answered
+    yet, as here nobody does: whether that machine judged rightly is seen by the acts alone.
+    """
 
     number: Any
     token: Any
     taken: bool | None
+    elsewhere: bool = False
 
 
 class Check(NamedTuple):
@@ -122,6 +126,8 @@ def _confirmed(state, act):
     then = dict(state.asked)
     if act.token not in then:
         return None
+    if act.elsewhere:
+        return state if act.taken is False else state._replace(word="in", writer=act.number, event=None)
     superseded = state.word == "out" and state.writer != then[act.token]
     if act.taken is False:
         return state if superseded else None

@@ -4,6 +4,7 @@ age."""
 import asyncio
 import contextlib
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from support.people import GAID, email, named
 
 from gateway.app.composition import migrate, open_house
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
+from gateway.ledger import schema
 
 pytestmark = pytest.mark.anyio
 ME, ACCOUNT = named("gaid", GAID), named("account", "jane")
@@ -200,6 +202,17 @@ async def test_a_person_who_keeps_a_programme_keeps_it_in_the_face_of_a_signal_a
     assert (await check(keyed, "teemo", ACCOUNT, **gpc))["reason"] == "gpc"
     await choose(keyed, choice="opt_out", identifiers=[ACCOUNT])
     assert (await check(keyed, "rewards", ACCOUNT, **gpc))["reason"] == "opted_out"
+
+
+@pytest.mark.usefixtures("logged")
+async def test_an_act_towards_one_recipient_says_where_its_person_lives_too(keyed, tmp_path):
+    """Whose word a server hands over (R13)."""
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF, place="US-OR")
+    keep = {"choice": "keep_programme", "programme": "miles", "proof": PROOF, "notice": shown(SHOWN)}
+    await choose(keyed, **keep, identifiers=[ACCOUNT], place="US-OR")
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / schema.FILE)) as db:
+        told = db.execute("SELECT d.kind, s.packed FROM side s JOIN detail d ON d.seq = s.seq").fetchall()
+    assert {kind for kind, packed in told if b"US-OR" in packed} == {"gaid", "account"}
 
 
 @pytest.mark.usefixtures("logged")

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from support import inside
-from support.people import gaid, named
+from support.people import email, gaid, named
 
 from gateway.app.composition import migrate, verify_ledger
 from gateway.keys.api_keys import add_api_key
@@ -93,13 +93,23 @@ async def test_with_an_apps_key_nobody_says_where_somebody_lives(keyed, folder):
     assert await point(keyed) == "allow"
 
 
-async def test_a_form_says_it_of_its_browser_and_of_nobody_who_is_named_in_it(app, keyed, folder):
-    form = {"phone": "+1 415 555 0123", "state": "OR", "action": "opt_out"}
+@pytest.mark.parametrize(("stated", "place"), [({"state": "OR"}, OREGON), ({"country": "DE"}, "DE")])
+async def test_a_form_says_it_of_its_browser_and_of_nobody_who_is_named_in_it(app, keyed, folder, stated, place):
+    form = {"phone": "+1 415 555 0123", "email": email(1), "ad_id": gaid(1), "action": "opt_out"}
     async with inside.client(app) as visitor:
-        assert (await visitor.post("/privacy-choices", data=form)).status_code in {200, 303}
+        assert (await visitor.post("/privacy-choices", data=form | stated)).status_code in {200, 303}
     with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
         told = db.execute("SELECT d.kind, s.packed FROM side s JOIN detail d ON d.seq = s.seq").fetchall()
-    assert {kind: OREGON.encode() in packed for kind, packed in told} == {"browser": True, "phone": False}
+    assert {kind for kind, packed in told if place.encode() in packed} == {"browser"}
+    assert {"phone", "email", "gaid"} <= {kind for kind, _ in told}
+
+
+async def test_a_yes_that_an_app_asks_for_says_where_its_law_was_asked_and_not_where_anybody_lives(keyed, folder):
+    key = await asyncio.to_thread(add_api_key, folder, "phones", ["choose"], publishable=True)
+    keyed.headers["Authorization"], server = f"Bearer {key}", keyed.headers["Authorization"]
+    await grants(keyed, OREGON)
+    keyed.headers["Authorization"] = server
+    assert await point(keyed) == "allow"
 
 
 @pytest.fixture

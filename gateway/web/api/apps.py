@@ -164,6 +164,8 @@ class Body(Struct, frozen=True):
         for each in self._places():
             if not place_code(each):
                 self.ignore("/place", "neither ISO 3166-1 nor 3166-2")
+        if isinstance(stated := self.members.get("place"), list) and len(stated) > MAX_PLACES:
+            self.ignore(f"/place/{MAX_PLACES}", f"more than {MAX_PLACES}")
 
     def band(self) -> str | None:
         """The age that a call tells of, as a band; without what the operating system tells."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.choice.place import COUNTRIES
 from gateway.consent.choice_result import Chosen
 from gateway.consent.site import EVERY_SIGNAL
 from gateway.consent.verbs import Consent
@@ -192,7 +193,7 @@ def _place(said: ChoicesForm) -> str:
     for where, _, names in REGIONS:
         if country in {"", where} and state in names:
             return f"{where}-{state}"
-    return country if country in {"US", "CA"} else ""
+    return country if country in COUNTRIES else ""
 
 
 MAX_BYTES = 16 * 1024
