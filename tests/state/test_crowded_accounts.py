@@ -32,12 +32,12 @@ def few(request, monkeypatch):
     monkeypatch.setattr(fronts, "KEPT", request.param + 1)
 
 
-def looked_at(folder, universes=UNIVERSES):
+def looked_at(folder, seeds=range(UNIVERSES)):
     """(keys that stand otherwise than all that lies there says, how many were read by speakers, lists that are not
     those of all).
     """
     wrong, spoken, lists = [], 0, []
-    for seed in range(universes):
+    for seed in seeds:
         state, log, rng = HostState(folder / str(seed)), ListedLog(), random.Random(seed)
         records = list(acts(seed, LENGTH))
         while records and not wrong:
@@ -91,6 +91,7 @@ def test_whoever_is_read_by_speakers_stands_as_all_say(tmp_path, figure):
     assert spoken > 1000
 
 
+RARE = 45  # a universe in which a fault that few show is seen early on
 PLANTS = {
     "changes that are overlooked": (CrowdedAccount, "change", lambda *_: None),
     "those who speak for themselves are not counted": (lookup, "speaks_for_few", lambda *_: True),
@@ -105,7 +106,7 @@ PLANTS = {
 def test_the_control_speakers_with_a_fault_are_found(tmp_path, monkeypatch, name):
     monkeypatch.setattr(fronts, "KEPT", 2)
     monkeypatch.setattr(*PLANTS[name])
-    wrong, _, _ = looked_at(tmp_path, 60)
+    wrong, _, _ = looked_at(tmp_path, [RARE, *(seed for seed in range(60) if seed != RARE)])
     assert wrong != []
 
 
