@@ -16,6 +16,12 @@ from gateway.terms import Erasing
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """In memory where there is some: what lies in the files is asked here, and not whether it lasts."""
+    return tmp_path_factory.mktemp("raw")
+
+
 @pytest.mark.parametrize("mode", ["erase_details", "unlink", "child_found"])
 def test_nothing_of_the_erased_opens_without_the_epochs_key_and_after_the_stated_date_nothing_does(
     folder, tmp_path, mode, figure

@@ -96,6 +96,7 @@ def test_after_the_stated_date_nothing_opens_in_data_files_log_or_a_base_backup(
         after = read()
         office.execute("CREATE TABLE planted AS SELECT %s::bytea", (bytes.fromhex(asked["markers"][1]),))
         office.execute("DROP TABLE planted")
+        asked["markers"] = asked["markers"][1:2]  # no other one is asked for here
         kept = read(first)
     if mode is Erasing.UNLINK:
         with psycopg.connect(postgres_server.office_url(folder), autocommit=True) as office:
