@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support import erased, postgres_server
+from support import erased, inside, postgres_server
 from support.examples import SOAK
 from support.on_disk import tmp_path
 
@@ -34,6 +34,11 @@ def server(postgres):
     assert postgres
     with postgres_server.running(postgres_server.programs(), **KEEPS) as at:
         yield at
+
+
+@pytest.fixture(autouse=True)
+def steps(monkeypatch):
+    inside.steps_at_once(monkeypatch)
 
 
 def base_backup(at, into):
