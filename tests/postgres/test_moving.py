@@ -178,10 +178,12 @@ def writes_meanwhile(house, numbers):
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["into PostgreSQL", "back"])
-def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_more(data, where, back):
+def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_more(data, where, back, monkeypatch):
     ends = (data, where)
     if back:
-        moving.move(data, where)
+        with monkeypatch.context() as patch:
+            moving.wait_for_nobody(patch)
+            moving.move(data, where)
         moving.delete_what_was_moved(data)
         ends = (where, data)
     turn = EpochTurn(data, secret_files.load_secrets(data).wraps, lambda: datetime.now(UTC), house_keeps())
