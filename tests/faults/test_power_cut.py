@@ -117,7 +117,8 @@ CONTROLS = {
 
 @pytest.mark.parametrize("fault", CONTROLS)
 def test_the_control_a_gateway_with_a_planted_fault_breaks_its_promises(tmp_path, recorder, fault, figure):
-    breaks(figure, fault, CONTROLS[fault], recorder, tmp_path, acts=120, lives=1)  # none is of a start behind a kill
+    lives = 2 if SOAK else 1  # none is of a start behind a kill
+    breaks(figure, fault, CONTROLS[fault], recorder, tmp_path, acts=120, lives=lives)
 
 
 def breaks(figure, fault, promise, recorder, folder, **how):
