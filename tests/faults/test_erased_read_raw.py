@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support import inside
 from support.erased import AT, ERASED, SETTINGS, chosen, opened, people, read_raw, receipts_verify, wanted
 
 from gateway.app import maintenance
@@ -14,6 +15,17 @@ from gateway.keys.epochs import Epochs
 from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """In memory where there is some: what lies in the files is asked here, and not whether it lasts."""
+    return tmp_path_factory.mktemp("raw")
+
+
+@pytest.fixture(autouse=True)
+def steps(monkeypatch):
+    inside.steps_at_once(monkeypatch)
 
 
 @pytest.mark.parametrize("mode", ["erase_details", "unlink", "child_found"])

@@ -17,14 +17,15 @@ from gateway.keys.epochs import FILE as EPOCHS
 from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
-RECORDINGS, ACTS_OF_EACH = (20, 500) if SOAK else (1, 300)
-IMAGES = 100
+RECORDINGS, ACTS_OF_EACH = (20, 500) if SOAK else (1, 200)
+IMAGES = 100 if SOAK else 50  # a fault is seen in one of the first ten
 FEWER = 100 if SOAK else 15  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20
 SOME = 10
 LIVES = 5  # of a control, at most
 FAILS = 23  # every so-manieth sync
 FAILED = 5  # so many at least
+TURNS = 10  # of the epochs, so many at least
 ACTS = 50  # further ones, until so many have
 PAUSE = 0.03  # seconds between two acts of one person: the load lasts over several checkpoints of the database
 
@@ -33,24 +34,44 @@ def fewer(people, acts: int) -> bool:
     return sum(each.done for each in people) < acts
 
 
-def lived(recorder, world, *, acts: int, seed: int = 0, module: str = "gateway", fails: int = 0) -> power_cut.Recording:
-    """Two lives of a service: the first is killed while nobody calls, so that the second finds an open log."""
+def lived(
+    recorder, world, *, acts: int, seed: int = 0, module: str = "gateway", fails: int = 0, lives: int = 2, enough=None
+) -> power_cut.Recording:
+    """Two lives of a service: the first is killed while nobody calls, so that the second finds an open log. More is
+    done until it is `enough`.
+    """
     promises: Promises = {}
     with recording.recorded(recorder, world, module=module, fails=fails) as running:
         people = crowd(running.port, promises, seed)
-        at_once(people, partial(fewer, people, acts * 3 // 4), PAUSE)
-        settled = (
-            running.checkpointed if not fails else lambda: True
-        )  # after a sync that failed nothing is brought over
-        recording.until_quiet(world, settled)  # nothing is under way that the recorder could miss
-        running.kill()
-        running.start()
+        if lives == 2:
+            at_once(people, partial(fewer, people, acts * 3 // 4), PAUSE)
+            settled = (
+                running.checkpointed if not fails else lambda: True
+            )  # after a sync that failed nothing is brought over
+            recording.until_quiet(world, settled)  # nothing is under way that the recorder could miss
+            running.kill()
+            running.start()
         at_once(people, partial(fewer, people, acts), PAUSE)
         assert not fewer(people, acts), "the service does not answer as it should"
-        while fails and recording.happened(world, "F", "") <= FAILED:  # on a slow disk many acts are one sync
+        while enough and not enough(world):
             acts += ACTS
             at_once(people, partial(fewer, people, acts), PAUSE)
+            assert not fewer(people, acts), "the service answers no more"
     return power_cut.read(world, promises)
+
+
+def failed_often(world) -> bool:
+    """On a slow disk many acts are one sync."""
+    return recording.happened(world, "F", "") > FAILED
+
+
+def turned_often(world) -> bool:
+    return turns(recording.events(world)) > TURNS
+
+
+def turns(log) -> int:
+    """Changes of the epochs."""
+    return sum(event.op == "O" and f".{EPOCHS}." in event.path for event in log)
 
 
 @pytest.mark.parametrize("seed", range(RECORDINGS))
@@ -68,13 +89,15 @@ def test_after_a_power_cut_every_acknowledged_opt_out_denies_and_the_log_goes_on
 
 
 def test_a_power_cut_while_keys_are_wrapped_anew_and_an_epoch_dies_loses_no_key(tmp_path, recorder, figure):
-    recorded = lived(recorder, tmp_path / "world", acts=200, seed=1, module="support.short_epochs")
-    found = power_cut.cut(recorded, FEWER, 1)
-    turns = sum(event.op == "O" and f".{EPOCHS}." in event.path for event in recorded.log)
-    figure(
-        "power cut, epochs", f"{turns} changes of the epochs, {found.images} images, {len(found.broken)} with a loss"
+    acts = 200 if SOAK else 100
+    recorded = lived(
+        recorder, tmp_path / "world", acts=acts, seed=1, module="support.short_epochs", enough=turned_often
     )
-    assert turns > 10
+    found, turned = power_cut.cut(recorded, FEWER, 1), turns(recorded.log)
+    figure(
+        "power cut, epochs", f"{turned} changes of the epochs, {found.images} images, {len(found.broken)} with a loss"
+    )
+    assert turned > TURNS
     assert found.broken == {}
 
 
@@ -94,7 +117,8 @@ CONTROLS = {
 
 @pytest.mark.parametrize("fault", CONTROLS)
 def test_the_control_a_gateway_with_a_planted_fault_breaks_its_promises(tmp_path, recorder, fault, figure):
-    breaks(figure, fault, CONTROLS[fault], recorder, tmp_path, acts=120)
+    lives = 2 if SOAK else 1  # none is of a start behind a kill
+    breaks(figure, fault, CONTROLS[fault], recorder, tmp_path, acts=120, lives=lives)
 
 
 def breaks(figure, fault, promise, recorder, folder, **how):
@@ -125,7 +149,8 @@ def test_the_control_a_state_that_lacks_a_record_is_found_after_a_power_cut(tmp_
 
 def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowledged(tmp_path, recorder, figure):
     """What a failed sync should have written may be gone although later ones succeed: the page cache forgets it."""
-    recorded = lived(recorder, tmp_path / "world", acts=300, fails=FAILS)
+    acts = 300 if SOAK else 200
+    recorded = lived(recorder, tmp_path / "world", acts=acts, fails=FAILS, enough=failed_often)
     found = power_cut.cut(recorded, FEWER, 1)
     failed = sum(event.op == "F" for event in recorded.log)
     figure("power cut, failing syncs", f"{failed} failed syncs, {found.images} images, {len(found.broken)} with a loss")
@@ -134,4 +159,4 @@ def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowl
 
 
 def test_the_control_a_writer_that_shrugs_at_failed_syncs_loses_opt_outs(tmp_path, recorder, figure):
-    breaks(figure, "faulty.shrugs_at_errors", LOSES, recorder, tmp_path, acts=200, fails=FAILS)
+    breaks(figure, "faulty.shrugs_at_errors", LOSES, recorder, tmp_path, acts=200, fails=FAILS, enough=failed_often)

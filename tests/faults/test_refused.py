@@ -42,18 +42,28 @@ def until_ready(url: str, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def lived_in(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """An older and a newer copy of one installation whose store of checkpoints is at the newer."""
-    with service(tmp_path) as running:
+    folder = tmp_path_factory.mktemp("made")
+    with service(folder) as running:
         assert opt_out(running.url, 1) == 201
-    shutil.copytree(tmp_path / "data", tmp_path / "older")
-    with service(tmp_path) as running:
+    shutil.copytree(folder / "data", folder / "older")
+    with service(folder) as running:
         assert opt_out(running.url, 2) == 201
-    shutil.copytree(tmp_path / "data", tmp_path / "newer")
+    shutil.copytree(folder / "data", folder / "newer")
+    return folder
 
 
+@pytest.fixture
+def lived_in(made, tmp_path):
+    """The same on the disk, of this test alone."""
+    for name in ("data", "data.checkpoints", "older", "newer"):
+        shutil.copytree(made / name, tmp_path / name)
+
+
+@pytest.mark.usefixtures("lived_in")
 def test_the_folder_of_an_hour_ago_starts_says_what_helps_and_loses_no_opt_out(tmp_path):
-    lived_in(tmp_path)
     put(tmp_path / "data", tmp_path / "older")
     with refused_service(tmp_path) as running:
         status, ready = call(f"{running.url}/readyz", key="")
@@ -71,9 +81,9 @@ def test_the_folder_of_an_hour_ago_starts_says_what_helps_and_loses_no_opt_out(t
         assert check(running.url, named("gaid", gaid(9)), "advertisers", place="US-NY")["allowed"]
 
 
+@pytest.mark.usefixtures("lived_in")
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.5])
 def test_a_kill_while_what_waited_is_entered_enters_each_person_once(tmp_path, after):
-    lived_in(tmp_path)
     put(tmp_path / "data", tmp_path / "older")
     people = range(100, 140)
     with refused_service(tmp_path) as running:

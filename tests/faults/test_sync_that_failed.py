@@ -21,7 +21,7 @@ from support.workload import Client, Promise, Promises
 pytestmark = pytest.mark.slow
 AT_ONCE = 50
 EACH = 4 if SOAK else 1  # images of a moment
-STEP = 1 if SOAK else 3  # of the moments of a start, of which there are hundreds
+STEP = 1 if SOAK else 12  # of the moments of a start, of which there are hundreds
 DATABASE = "ledger.sqlite3"  # its own checkpoint comes once a second
 
 

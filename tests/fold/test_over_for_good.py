@@ -5,7 +5,7 @@ the fold alone. A grant that a no had ended is never there again, and nothing op
 import pytest
 from support import universes
 from support.blind import Blind
-from support.examples import QUICK
+from support.examples import SOAK
 from support.universes import acts_of
 
 from gateway.fold import links, noes, reading
@@ -19,7 +19,7 @@ ABOUT = {
     "link_again", "link_end", "claim", "claim_whole", "disclaim", "release", "named", "void_screen", "wait", "sweep",
 }  # fmt: skip
 OTHERS = {*universes.KINDS} - ABOUT
-LIVES = 20 if QUICK else 60
+LIVES = 60 if SOAK else 25  # each control's fault shows in one of the first
 ACTS = 80
 
 

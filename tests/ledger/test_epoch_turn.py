@@ -35,6 +35,11 @@ LASTS = WEEK + DAY + KEPT
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture(autouse=True)
+def steps(monkeypatch):
+    inside.steps_at_once(monkeypatch)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """As an operator makes it: its keys' first week has not begun, unlike in the folder that other tests copy."""
@@ -258,14 +263,14 @@ def test_the_control_an_epoch_that_is_dropped_too_early_takes_living_keys_with_i
 def test_a_step_that_fails_holds_up_no_opt_out_and_is_tried_again_later(folder, monkeypatch):
     opt_out(folder, AT, 1)
     [first] = under(folder)
-    monkeypatch.setattr(Epochs, "begin", mock.Mock(side_effect=OSError("the disk is full")))
-    with opened(folder, AT + WEEK) as house:
-        for number in (2, 3):
-            choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", AT)
-            asyncio.run(house.consent.choose(people(house, number), choice))
-        assert Epochs.begin.call_count == 1
-    assert set(under(folder)) == {first}
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Epochs, "begin", mock.Mock(side_effect=OSError("the disk is full")))
+        with opened(folder, AT + WEEK) as house:
+            for number in (2, 3):
+                choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", AT)
+                asyncio.run(house.consent.choose(people(house, number), choice))
+            assert Epochs.begin.call_count == 1
+        assert set(under(folder)) == {first}
     turned(folder, AT + WEEK)
     assert lost(folder) == []
 

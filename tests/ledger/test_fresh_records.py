@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from support.acts import InMemory, Play, accepted
-from support.examples import QUICK
+from support.examples import SOAK
 from support.folding import FoldOfLedger, stood_before
 from support.universes import acts_of
 
@@ -71,7 +71,7 @@ def lived(seed):
     return ledger, sum(1 for _ in accepted(Play(who, ledger), acts))
 
 
-@pytest.mark.parametrize("seed", range(2 if QUICK else 12))
+@pytest.mark.parametrize("seed", range(12 if SOAK else 6))
 def test_what_is_said_is_what_is_read_back(seed):
     ledger, done = lived(seed)
     assert done > LENGTH / 2

@@ -234,12 +234,29 @@ def test_the_control_a_fold_with_a_fault_does_not_tell_a_history(name, planted):
     assert found
 
 
+def done_in(name):
+    """Each kind of act with each of what may be said of it."""
+    return {(act["act"], member) for act in HISTORIES[name]["acts"] for member in act if member != "then"}
+
+
+def every_third(names):
+    """And whatever has acts that those have not."""
+    chosen = list(names) if SOAK else names[::3]
+    done = set().union(*map(done_in, chosen))
+    for name in names:
+        if done_in(name) - done:
+            chosen.append(name)
+            done |= done_in(name)
+    return chosen
+
+
 @pytest.mark.slow
 def test_on_a_disk_by_the_real_writer_everybody_stands_as_in_memory(tmp_path):
     """But for new peppers: a service that runs takes none."""
     wrong = {}
     told_here = [each for each in IN_FORCE if each not in NOT_BY_ROW]
-    for name in [each for each in told_here if not any(act["act"] == "new_pepper" for act in HISTORIES[each]["acts"])]:
+    here = [each for each in told_here if not any(act["act"] == "new_pepper" for act in HISTORIES[each]["acts"])]
+    for name in every_third(here):
         data = inside.install(tmp_path / sha256(name.encode()).hexdigest()[:16])
         with open_house(data, inside.settings(), dev=True) as house:
             found = told(HISTORIES[name], OnDisk(house, data))[1]

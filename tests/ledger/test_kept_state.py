@@ -52,6 +52,17 @@ def made(house, monkeypatch):
     return found
 
 
+@pytest.fixture
+def steps(monkeypatch):
+    inside.steps_at_once(monkeypatch)
+
+
+@pytest.fixture
+def looks(steps, monkeypatch):
+    """The keeper, too, looks all the time."""
+    monkeypatch.setattr(state_keeper, "LOOKS_EVERY", 0.02)
+
+
 class KeepsNone:
     """In place of a keeper: a writer without a state."""
 
@@ -100,6 +111,7 @@ def test_what_another_process_wrote_is_folded_first(story, who, state, house):
     assert denies(state, mine_again)
 
 
+@pytest.mark.usefixtures("steps")
 def test_what_another_process_wrote_and_did_not_fold_is_folded_though_nobody_writes(story, who, state, house):
     story.says(who("phone", phone(2)))
     keeper, house.writer._state = house.writer._state, KeepsNone()
@@ -338,6 +350,7 @@ def test_a_copy_is_made_where_the_rest_would_take_too_long_and_not_again_within_
     assert len(copies) == 2
 
 
+@pytest.mark.usefixtures("steps")
 def test_a_copy_that_cannot_be_made_ends_neither_the_writer_nor_an_answer_and_says_what_helps(
     story, who, house, state, monkeypatch
 ):
@@ -364,6 +377,7 @@ def test_a_copy_that_cannot_be_made_ends_neither_the_writer_nor_an_answer_and_sa
     until(lambda: not keeper.alarms())
 
 
+@pytest.mark.usefixtures("steps")
 def test_who_was_forgotten_while_a_copy_was_made_is_in_none(story, who, house, do, folder, state, monkeypatch):
     acts, key = told_otherwise(story, who, house, do), who("phone", phone(1)).key
     honest = environment.make_copy
@@ -402,6 +416,7 @@ def test_whether_one_has_to_be_made_is_looked_at_while_nobody_commits(story, who
     assert not state.denies()
 
 
+@pytest.mark.usefixtures("steps")
 def test_a_state_that_another_process_left_marked_is_followed_though_nobody_writes(story, who, house, state, folder):
     story.says(who("phone", phone(1)))
     environment.set_behind(folder)
@@ -484,6 +499,7 @@ def answered(house, seconds=30.0):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("looks")
 def test_a_writer_that_waited_in_vain_for_the_lock_looks_again_though_nobody_writes(
     story, who, house, folder, monkeypatch
 ):
@@ -492,10 +508,11 @@ def test_a_writer_that_waited_in_vain_for_the_lock_looks_again_though_nobody_wri
     story.says(who("phone", phone(1)))
     with answered(house), schema.held(folder):
         environment.set_behind(folder)
-        time.sleep(3.5)
+        time.sleep(1.5)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("looks")
 def test_where_the_state_cannot_lie_opt_outs_are_kept_and_it_comes_back_by_itself(folder):
     (folder / "state").write_text("what somebody put there")
     with open_house(folder, inside.settings(), dev=True, patient=True) as house:
@@ -507,6 +524,7 @@ def test_where_the_state_cannot_lie_opt_outs_are_kept_and_it_comes_back_by_itsel
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("looks")
 def test_a_state_that_was_taken_away_is_made_anew(story, who, house, folder):
     story.says(who("phone", phone(1)))
     with answered(house):
@@ -514,6 +532,7 @@ def test_a_state_that_was_taken_away_is_made_anew(story, who, house, folder):
         story.says(who("phone", phone(2)))
 
 
+@pytest.mark.usefixtures("steps")
 def test_one_with_a_torn_page_that_a_check_meets_denies_and_is_made_anew_though_nobody_writes(story, who, house, state):
     one, other = who("phone", phone(1)), who("phone", phone(2))
     story.says(one)

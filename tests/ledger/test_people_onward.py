@@ -53,7 +53,8 @@ def test_who_writes_reads_what_stood_before_and_what_was_said_since(seed):
     play, onward = Play(who, ledger), 0
     for number in accepted(play, acts):
         now, db = milliseconds(play.at), ledger.db
-        for name, key in play.keys.items():
+        keys = [*play.keys.items()]
+        for name, key in keys if SOAK else keys[number % 2 :: 2]:
             people, alone = people_of(ledger.tx, [key]), FoldedPeople(db, [key])
             onward += isinstance(people, PeopleOnward)
             assert people.standing(key, now) == alone.standing(key, now), (number, name)

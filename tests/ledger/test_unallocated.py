@@ -170,21 +170,23 @@ def gone(folder, seconds=60.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("walks", [True, False])
 def test_an_erasure_is_followed_by_a_walk(folder, monkeypatch, walks):
+    inside.steps_at_once(monkeypatch)
     with open_house(folder, inside.settings(), dev=True) as house:
         opt_out(house)
         while house.writer._zero_at is not None:  # the walk of its start
             time.sleep(0.02)
         house.writer.submit(lambda tx: plant(tx.db)).result(60)
-        time.sleep(1.5)
+        time.sleep(0.5)  # of many steps
         assert marks(folder) > 10, "no other walk is due"
         if not walks:
             monkeypatch.setattr(erasure_steps, "is_built_in", lambda: False)
         unlink(house)
-        assert gone(folder, 60.0 if walks else 1.5) is walks
+        assert gone(folder, 60.0 if walks else 0.5) is walks
 
 
 @pytest.mark.slow
-def test_what_a_kill_left_is_walked_over_after_the_next_start(folder):
+def test_what_a_kill_left_is_walked_over_after_the_next_start(folder, monkeypatch):
+    inside.steps_at_once(monkeypatch)
     with open_house(folder, inside.settings(), dev=True) as house:
         opt_out(house)
     planted(folder)

@@ -282,7 +282,7 @@ def live(model, ledger, act, who, *more, skew=0):
         getattr(model, act)(who, *more)
 
 
-Lives.TestCase.settings = lives(80, 6000, steps=30)
+Lives.TestCase.settings = lives(50, 6000, steps=30)
 TestEverybodyStandsAsTheRulesSay = Lives.TestCase
 
 

@@ -145,7 +145,7 @@ class Lives(RuleBasedStateMachine):
         }
 
 
-Lives.TestCase.settings = lives(70, 4000, steps=30)
+Lives.TestCase.settings = lives(40, 4000, steps=30)
 TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 

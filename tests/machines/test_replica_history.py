@@ -50,6 +50,7 @@ FEW = 12  # people of a control, so that each is asked about often
 MANY = 30  # of one whose fault shows for a moment only
 HOUR = 3600
 AT_ONCE = 3  # opt-outs that are asked for together
+AT_PEACE = 30 if SOAK else 15  # opt-outs while nothing goes wrong
 
 
 class Seen(NamedTuple):
@@ -274,7 +275,7 @@ class World:
     # --- what goes wrong ---
 
     def nothing(self):
-        self.people_opt_out(30)
+        self.people_opt_out(AT_PEACE)
 
     def a_sidecar_is_stopped_across_its_lease(self):
         self.sidecar.process.send_signal(signal.SIGSTOP)

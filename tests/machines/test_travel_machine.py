@@ -272,7 +272,7 @@ class Lives(RuleBasedStateMachine):
             assert (standing.own_denies(purpose), standing.opted_in(purpose)) == (said == "out", said == "in")
 
 
-Lives.TestCase.settings = lives(100, 6000, steps=30)
+Lives.TestCase.settings = lives(60, 6000, steps=30)
 TestEverybodyStandsAsTheRulesSay = Lives.TestCase
 
 STORY = [

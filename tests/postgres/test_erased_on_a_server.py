@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support import erased, postgres_server
+from support import erased, inside, postgres_server
 from support.examples import SOAK
 from support.on_disk import tmp_path
 
@@ -34,6 +34,11 @@ def server(postgres):
     assert postgres
     with postgres_server.running(postgres_server.programs(), **KEEPS) as at:
         yield at
+
+
+@pytest.fixture(autouse=True)
+def steps(monkeypatch):
+    inside.steps_at_once(monkeypatch)
 
 
 def base_backup(at, into):
@@ -96,6 +101,7 @@ def test_after_the_stated_date_nothing_opens_in_data_files_log_or_a_base_backup(
         after = read()
         office.execute("CREATE TABLE planted AS SELECT %s::bytea", (bytes.fromhex(asked["markers"][1]),))
         office.execute("DROP TABLE planted")
+        asked["markers"] = asked["markers"][1:2]  # no other one is asked for here
         kept = read(first)
     if mode is Erasing.UNLINK:
         with psycopg.connect(postgres_server.office_url(folder), autocommit=True) as office:

@@ -83,7 +83,8 @@ async def seen(site, asked, headers):
     return reasons, [each["entries"] for each in reports], judged(await asks.status(asked))
 
 
-def test_what_was_begun_before_a_move_is_gone_on_with_behind_it_there_and_back(postgres, tmp_path):
+def test_what_was_begun_before_a_move_is_gone_on_with_behind_it_there_and_back(postgres, tmp_path, monkeypatch):
+    moving.wait_for_nobody(monkeypatch)  # no service is there while it is moved
     where, life = postgres_server.fresh_url(postgres), Life(inside.install(tmp_path / "data"), tmp_path)
     asked, headers = life.lives(begins)
     assert (

@@ -38,6 +38,7 @@ from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
 COMPARING = "comparing rows"
+SERVED = "test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_more"
 COLUMNS = """SELECT table_name, column_name, data_type, column_default, is_nullable, is_identity
 FROM information_schema.columns WHERE table_schema = 'gateway_ledger'"""
 
@@ -47,10 +48,17 @@ def where(postgres):
     return postgres_server.fresh_url(postgres)
 
 
-@pytest.fixture
-def data(tmp_path):
+@pytest.fixture(autouse=True)
+def answers(request, monkeypatch):
+    """A move waits until no service answers on what it has proved of the source: here one answers in a single test."""
+    if request.function.__name__ != SERVED:
+        moving.wait_for_nobody(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """Somebody of every sort, an erased person and an unlinked one, under two peppers."""
-    folder = inside.install(tmp_path / "data")
+    folder = inside.install(tmp_path_factory.mktemp("made") / "data")
     with open_house(folder, inside.settings(), dev=True) as house:
         everybody.story(house)
         everybody.fill(house, 600, first=1000)
@@ -59,6 +67,12 @@ def data(tmp_path):
             erase(house, mode, "email", email(number))
     maintenance.pepper(folder, inside.settings())
     return folder
+
+
+@pytest.fixture
+def data(made, tmp_path):
+    shutil.copytree(f"{made}.checkpoints", tmp_path / "data.checkpoints")
+    return shutil.copytree(made, tmp_path / "data")
 
 
 def erase(house, mode, kind, value):
@@ -164,10 +178,12 @@ def writes_meanwhile(house, numbers):
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["into PostgreSQL", "back"])
-def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_more(data, where, back):
+def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_more(data, where, back, monkeypatch):
     ends = (data, where)
     if back:
-        moving.move(data, where)
+        with monkeypatch.context() as patch:
+            moving.wait_for_nobody(patch)
+            moving.move(data, where)
         moving.delete_what_was_moved(data)
         ends = (where, data)
     turn = EpochTurn(data, secret_files.load_secrets(data).wraps, lambda: datetime.now(UTC), house_keeps())
@@ -305,14 +321,13 @@ def dies(act, at):
 @pytest.mark.filterwarnings("ignore:This process")
 def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgres, monkeypatch):
     """And each time in between one place alone is the ledger."""
-    moving.wait_for_nobody(monkeypatch)
     monkeypatch.setattr(copied_database, "CHUNK", 40)
     made = inside.install(tmp_path / "data")
     with open_house(made, inside.settings(), dev=True) as house:
         everybody.story(house)
         everybody.fill(house, 300, first=1000)
     before, luck = moving.content(made), random.Random(23)
-    for turn in range(20 if SOAK else 3):
+    for turn in range(20 if SOAK else 2):
         data, where, kills = tmp_path / f"data-{turn}", postgres_server.fresh_url(postgres), 0
         shutil.copytree(made, data)
         shutil.copytree(tmp_path / "data.checkpoints", tmp_path / f"data-{turn}.checkpoints")
@@ -329,8 +344,7 @@ def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgr
 
 @pytest.mark.skipif(not SOAK, reason="takes minutes: SOAK=1")
 @pytest.mark.filterwarnings("ignore:This process")
-def test_killed_at_each_call_of_the_last_steps_it_is_finished(tmp_path, postgres, monkeypatch):
-    moving.wait_for_nobody(monkeypatch)
+def test_killed_at_each_call_of_the_last_steps_it_is_finished(tmp_path, postgres):
     made = inside.install(tmp_path / "data")
     with open_house(made, inside.settings(), dev=True) as house:
         everybody.story(house)
@@ -356,12 +370,12 @@ def move_a_copy(made, postgres, tmp_path, number):
 
 def test_the_control_who_leaves_out_what_changed_is_found_by_the_comparison(data, where, monkeypatch):
     with open_house(data, inside.settings(), dev=True) as house:
-        monkeypatch.setattr(CopiedDatabase, "catch_up", lambda *_: 0)
-        monkeypatch.setattr(CopiedDatabase, "copy_changed", lambda *_: ([], 0))
-        with pytest.raises(CopyDiffers, match="not at the target as they are at the source"):
-            moving.move(data, where, writes_meanwhile(house, iter(range(2000, 2006))))
+        with monkeypatch.context() as patch:
+            patch.setattr(CopiedDatabase, "catch_up", lambda *_: 0)
+            patch.setattr(CopiedDatabase, "copy_changed", lambda *_: ([], 0))
+            with pytest.raises(CopyDiffers, match="not at the target as they are at the source"):
+                moving.move(data, where, writes_meanwhile(house, iter(range(2000, 2006))))
         everybody.says_no(house, "gaid", gaid(8))  # the source goes on
-    monkeypatch.undo()
     moving.move(data, where)
     assert verify_ledger(data, inside.settings(), boxes=True)[0].passed
 
@@ -467,6 +481,7 @@ def test_many_threads_write_while_it_is_moved_and_each_no_that_was_kept_is_there
                 except (StoreUnavailable, sqlite3.Error):
                     return
                 kept.append(number)
+                time.sleep(0.01)
 
         threads = [threading.Thread(target=writes, args=(100_000 * each,)) for each in (1, 2, 3)]
         for each in threads:

@@ -135,7 +135,6 @@ def test_a_copy_whose_tables_are_another_releases_by_now_is_given_up(data, where
 
 
 def test_a_server_that_stands_still_in_the_last_step_holds_up_nobody_for_long(data, where, monkeypatch):
-    monkeypatch.setattr(moves, "LAST_SECONDS", 1.0)
     stopped = []
 
     def stops(self, source, target):
@@ -144,14 +143,15 @@ def test_a_server_that_stands_still_in_the_last_step_holds_up_nobody_for_long(da
         return prove(self, source, target)
 
     prove = moves.LedgerMove._prove_log
-    monkeypatch.setattr(moves.LedgerMove, "_prove_log", stops)
     before = moving.content(data)
-    try:
-        with pytest.raises(LedgerRefused, match="run the same again"):
-            moving.move(data, where)
-    finally:
-        os.kill(stopped[0], signal.SIGCONT)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "LAST_SECONDS", 1.0)
+        patch.setattr(moves.LedgerMove, "_prove_log", stops)
+        try:
+            with pytest.raises(LedgerRefused, match="run the same again"):
+                moving.move(data, where)
+        finally:
+            os.kill(stopped[0], signal.SIGCONT)
     assert moving.content(data) == before
     with open_house(data, inside.settings(), dev=True) as house:
         everybody.says_no(house, "gaid", gaid(8))

@@ -16,7 +16,7 @@ from support.service import service
 from support.wire import call
 
 pytestmark = pytest.mark.slow
-AWAY = 60.0 if SOAK else 9.0  # longer than it takes to find out that nobody answers
+AWAY = 60.0 if SOAK else 7.5  # longer than it takes to find out that nobody answers
 DENIES = 2.0  # seconds after which no check allows
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
 SAID = "SELECT count(*), count(DISTINCT request), count(DISTINCT key) FROM gateway_ledger.detail"

@@ -18,7 +18,7 @@ from gateway.state.transactions import write_copied
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import CHOOSABLE
 
-UNIVERSES, LENGTH, NOW = 40 if SOAK else 6, 150, 10**13
+UNIVERSES, LENGTH, NOW = 40 if SOAK else 4, 150, 10**13
 EVERYBODY = (*KEYS, *DIGESTS)
 
 
@@ -157,7 +157,7 @@ def test_a_copy_and_an_export_that_go_on_anywhere_have_what_the_state_has(tmp_pa
     wrong, gone, begun = looked_at(tmp_path)
     figure(f"what changed, a crowd is {crowd}", f"{gone} places had gone at most, exports began anew {begun} times")
     assert wrong == []
-    assert min(gone, begun) > 5
+    assert min(gone, begun) > (5 if SOAK else 3)
 
 
 def overlooks_who_went(self, place, position):

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from support.any_acts import DIGESTS, KEYS, acts
+from support.examples import SOAK
 from support.folding import key
 from support.states import ListedLog
 
@@ -18,7 +19,7 @@ from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES
 
 LATER = 10**13
-UNIVERSES, LENGTH = 12, 150
+UNIVERSES, LENGTH = 12 if SOAK else 8, 150
 ACCOUNT = key("ann")
 
 
@@ -32,12 +33,12 @@ def few(request, monkeypatch):
     monkeypatch.setattr(fronts, "KEPT", request.param + 1)
 
 
-def looked_at(folder, universes=UNIVERSES):
+def looked_at(folder, seeds=range(UNIVERSES)):
     """(keys that stand otherwise than all that lies there says, how many were read by speakers, lists that are not
     those of all).
     """
     wrong, spoken, lists = [], 0, []
-    for seed in range(universes):
+    for seed in seeds:
         state, log, rng = HostState(folder / str(seed)), ListedLog(), random.Random(seed)
         records = list(acts(seed, LENGTH))
         while records and not wrong:
@@ -88,9 +89,10 @@ def test_whoever_is_read_by_speakers_stands_as_all_say(tmp_path, figure):
     wrong, spoken, lists = looked_at(tmp_path)
     figure(f"accounts of many, {fronts.SPEAKERS} speak", f"{spoken} keys were read so in {UNIVERSES} universes")
     assert (wrong, lists) == ([], [])
-    assert spoken > 1000
+    assert spoken > UNIVERSES * 1000 / 12
 
 
+RARE = 45  # a universe in which a fault that few show is seen early on
 PLANTS = {
     "changes that are overlooked": (CrowdedAccount, "change", lambda *_: None),
     "those who speak for themselves are not counted": (lookup, "speaks_for_few", lambda *_: True),
@@ -105,7 +107,7 @@ PLANTS = {
 def test_the_control_speakers_with_a_fault_are_found(tmp_path, monkeypatch, name):
     monkeypatch.setattr(fronts, "KEPT", 2)
     monkeypatch.setattr(*PLANTS[name])
-    wrong, _, _ = looked_at(tmp_path, 60)
+    wrong, _, _ = looked_at(tmp_path, [RARE, *(seed for seed in range(60) if seed != RARE)])
     assert wrong != []
 
 

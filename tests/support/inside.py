@@ -121,6 +121,11 @@ def kept(answer: httpx2.Response) -> dict[str, str]:
     return {"Cookie": "; ".join(pairs)} if pairs else {}
 
 
+def steps_at_once(monkeypatch):
+    """What a writer has to do by itself it does a step a second where nobody writes; here one follows the other."""
+    monkeypatch.setattr("gateway.ledger.writer.CHECKPOINT_EVERY", 0.02)
+
+
 @contextlib.contextmanager
 def ledger_away(folder):
     """The ledger can be neither read nor written inside the `with`: its file is gone, as far as anybody can see."""

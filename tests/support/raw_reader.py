@@ -60,14 +60,13 @@ def shared_by(epochs, shared, content):
     return sorted(found)
 
 
-def opened(keys, wanted, content):
-    """How many of the sealed boxes open by a key that one of these opens; both lie in the files."""
+def opened(keys, lie_there):
+    """How many of the sealed boxes open by a key that one of these opens."""
     count = 0
-    for label, wrapped, inner, box in wanted:
-        if wrapped in content and box in content:
-            with contextlib.suppress(seals.OpeningFailed):
-                seals.open_seal([seals.open_seal(keys, label, wrapped)], inner, box)
-                count += 1
+    for label, wrapped, inner, box in lie_there:
+        with contextlib.suppress(seals.OpeningFailed):
+            seals.open_seal([seals.open_seal(keys, label, wrapped)], inner, box)
+            count += 1
     return count
 
 
@@ -81,11 +80,13 @@ def main(folders):
     wanted = [[bytes.fromhex(part) for part in each] for each in asked["boxes"]]
     shared = [(number, bytes.fromhex(box)) for number, box in asked.get("shared", [])]
     epochs = shared_by(epochs_of(content, keys), shared, content)
+    wrapped = [each for each in wanted if each[1] in content]
+    both = [each for each in wrapped if each[3] in content]
     told = {
         "markers": sum(any(form in content for form in forms(bytes.fromhex(each))) for each in asked["markers"]),
-        "wrapped": sum(each[1] in content for each in wanted),
-        "opened": opened(keys, wanted, content),
-        "opened by an epoch": opened(epochs, wanted, content) if epochs else 0,
+        "wrapped": len(wrapped),
+        "opened": opened(keys, both),
+        "opened by an epoch": opened(epochs, both) if epochs else 0,
     }
     print(json.dumps(told))
 

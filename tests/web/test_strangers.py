@@ -8,6 +8,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import inside
+from support.examples import SOAK
 
 from gateway.app import openapi
 from gateway.signals import cmp_cookies, device
@@ -16,7 +17,7 @@ from gateway.web.shell import problem
 pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
 
 BOUNDED = settings(
-    deadline=None, derandomize=True, database=None, max_examples=40,
+    deadline=None, derandomize=True, database=None, max_examples=40 if SOAK else 20,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much,
                            HealthCheck.data_too_large],
 )  # fmt: skip
@@ -254,7 +255,7 @@ def described(door):
 
 @pytest.mark.parametrize("door", BODIES)
 def test_a_body_with_the_right_members_and_any_values_is_answered_as_described(ask, door):
-    @settings(BOUNDED, max_examples=70)
+    @settings(BOUNDED, max_examples=70 if SOAK else 35)
     @given(body=BODIES[door])
     def everything(body):
         assert_answered_as_promised(ask("POST", door, json=body), described(door))

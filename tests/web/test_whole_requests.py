@@ -279,7 +279,7 @@ ON_A_CONNECTION = {
 @pytest.mark.parametrize("what", ON_A_CONNECTION)
 def test_however_it_comes_it_has_one_answer_in_its_turn(running, what):
     parts, statuses, closed = ON_A_CONNECTION[what]
-    heard = raw.ask(running.port, *parts, silence=1.0)
+    heard = raw.ask(running.port, *parts, silence=1.0, answers=len(statuses))
     assert (heard.statuses, heard.closed) == (statuses, closed), heard.text
 
 
@@ -314,9 +314,9 @@ def test_of_those_that_come_together_one_is_answered_at_once_and_none_is_cut_off
 def test_no_layer_before_the_edge_is_passed_by(tmp_path):
     app, another = Slow(), free_port()
     with raw.served(Misbehaving(app, tmp_path), Protocol, proxy_headers=False) as port:
-        assert raw.ask(port, post(fields=b"Gateway-Fake: status=503\r\n"), silence=1.0).statuses == [503]
+        assert raw.ask(port, post(fields=b"Gateway-Fake: status=503\r\n"), silence=1.0, answers=1).statuses == [503]
     with raw.served(ByPort(app, {another: raw.echo}), Protocol, proxy_headers=False) as port:
-        assert raw.ask(port, WHOLE, silence=1.0).statuses == [200]
+        assert raw.ask(port, WHOLE, silence=1.0, answers=1).statuses == [200]
     assert app.asked == ["at once"]
     assert ByPort(app, {another: raw.echo}).at_once("/v1/check", [], b"", ("127.0.0.1", another)) is None
 
@@ -325,7 +325,7 @@ def test_no_layer_before_the_edge_is_passed_by(tmp_path):
 def test_the_demos_second_origin_answers_no_checks(running):
     assert raw.ask(running.port, WHOLE, silence=0.2).statuses == [200]
     port = int(running.tracker.rpartition(":")[2])
-    assert raw.ask(port, WHOLE, silence=1.0).statuses == [404]
+    assert raw.ask(port, WHOLE, silence=1.0, answers=1).statuses == [404]
 
 
 BEHIND_ALL = re.compile(rb"\r\nserver-timing: [^\r]*\r\n\r\n{")  # an answer's last field, where it is given at once
@@ -334,5 +334,6 @@ BEHIND_ALL = re.compile(rb"\r\nserver-timing: [^\r]*\r\n\r\n{")  # an answer's l
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "at_once"), [("whole", 1), ("in chunks", 1), ("three at once", 1), ("asks first", 0)])
 def test_on_a_connection_what_comes_whole_is_answered_at_once(running, what, at_once):
-    parts, _, _ = ON_A_CONNECTION[what]
-    assert len(BEHIND_ALL.findall(raw.ask(running.port, *parts, silence=1.0).text)) == at_once
+    parts, statuses, _ = ON_A_CONNECTION[what]
+    heard = raw.ask(running.port, *parts, silence=1.0, answers=len(statuses))
+    assert len(BEHIND_ALL.findall(heard.text)) == at_once
