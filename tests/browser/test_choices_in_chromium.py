@@ -1,13 +1,13 @@
 """A real Chromium on the choices page: the whole story by whoever comes, and what WCAG 2.2 AA asks of every state."""
 
 import contextlib
+import functools
 import itertools
-import os
 import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from support.accessible import AA, looked_through, picture
 from support.old_safari import old_safari
 from support.people import email, phone
 from support.service import service
@@ -18,7 +18,6 @@ from gateway.web.shell.words import LANGUAGES, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"
-AA = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 PHONE = {"en": "Your Talkatone phone number", "es": "Su número de teléfono de Talkatone",
          "fr": "Votre numéro de téléphone Talkatone"}  # fmt: skip
 LEAST = 44  # CSS pixels: WCAG 2.5.5, more than the 24 that AA asks for
@@ -53,10 +52,9 @@ def opened(chromium):
 
 
 @pytest.fixture
-def looked_at(tmp_path):
+def looked_at():
     """Keeps a picture of the page where SCREENSHOTS says."""
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
-    return lambda page, name: page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+    return functools.partial(picture, full_page=True)
 
 
 def button(page, language, text):
@@ -242,7 +240,7 @@ def test_without_our_page_the_same_browser_is_refused_and_told(running, opened):
 
 
 def violations(page) -> list[str]:
-    found = Axe().run(page, options=AA).response
+    found = looked_through(page, AA).response
     return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
 
