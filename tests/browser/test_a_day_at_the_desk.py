@@ -33,7 +33,8 @@ from gateway.rehearsal.judging import RehearsalOutcome, matrix_of_rehearsal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOW = datetime.now(UTC)
-NUMBERS = itertools.count(1)
+MAILS = 12  # each a case; behind them come a letter, and what was answered
+ANSWERED = MAILS + 2
 RECIPIENTS = ("advertisers", "flurry", "matching", "page", "teemo")
 WAYS = ("Sec-GPC on a page (nginx)", "app, ad id", "desk, letter", "form, email (en)", "form, phone (en)", "text, STOP")
 
@@ -72,12 +73,12 @@ def running(tmp_path_factory):
     lived_in(folder / "data")
     with desk_service(folder, GATEWAY_SYSTEMS__WAREHOUSE__IDENTIFIERS="phone") as started:
         cases = Cases(started.data, secret_files.load_secrets(started.data).desk, lambda: datetime.now(UTC))
-        for number in range(40):  # each test has mails and cases that nobody else touches
+        for number in range(MAILS):  # each test has mails and cases that nobody else touches
             Mailbox(cases).take(mail("Please do not sell my data. Jo", number))
         cases.open_case(NOW - timedelta(days=90), RequestKind.KNOW, "US-CA", "letter", {"lines": "", "unread": []})
         answered = cases.open_case(NOW, RequestKind.KNOW, "US-CO", "letter", {"lines": "", "unread": []})
         cases.answer_case(answered, "denied", "exempt")
-        assert answered == 42  # whose pages are looked at below
+        assert answered == ANSWERED  # whose pages are looked at below
         link(started.url, "a1", named("phone", phone(1)), named("gaid", GAID))
         row = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
         assert call(f"{started.url}/v1/shares/teemo", row)[0] == 200
@@ -339,8 +340,8 @@ def test_with_names_that_say_nothing_no_task_of_an_officer_is_found(opened, task
 
 
 PAGES = {"numbers": "/desk/numbers", "numbers-90": "/desk/numbers?days=90", "rehearsal": "/desk/rehearsal",
-         "way": "/desk/rehearsal?way=6", "mail": "/desk/mail/39", "today": "/desk", "appeal": "/desk/appeals/42",
-         "answered": "/desk/requests/42"}  # fmt: skip
+         "way": "/desk/rehearsal?way=6", "mail": f"/desk/mail/{MAILS - 1}", "today": "/desk", "appeal": f"/desk/appeals/{ANSWERED}",
+         "answered": f"/desk/requests/{ANSWERED}"}  # fmt: skip
 NO_PAGES = {"/desk/mail/{number}/original"}  # files to be saved
 
 
