@@ -52,7 +52,7 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 @contextlib.contextmanager
 def witness(state: Path, *vkeys: str, name: str = "witness.example.com/w1"):
-    """(url, verifier key, process) of `gateway witness`; stopped at the end, by its own pid."""
+    """(url, verifier key of Ed25519, process) of `gateway witness`; stopped at the end, by its own pid."""
     port = free_port()
     log = state.with_name(f"{state.name}-{port}.log")
     command = [sys.executable, "-m", "gateway", "witness", "--state", str(state), "--port", str(port), "--name", name]
@@ -61,7 +61,7 @@ def witness(state: Path, *vkeys: str, name: str = "witness.example.com/w1"):
     process = forked.start(command, log, {"PYTHONPATH": HERE})
     try:
         _wait(f"http://127.0.0.1:{port}", process, log)
-        [printed] = [line for line in log.read_text().splitlines() if line.startswith(f"{name}+")]
+        printed = next(line for line in log.read_text().splitlines() if line.startswith(f"{name}+"))
         yield f"http://127.0.0.1:{port}", printed, process
     finally:
         process.terminate()
