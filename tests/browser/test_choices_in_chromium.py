@@ -421,22 +421,21 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
         assert small(page) == [], (width, scheme)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("state", "checked"), [(form, False), (opted_out, True)], ids=["off", "on"])
-def test_in_forced_colours_the_switch_shows_how_it_stands(running, opened, looked_at, state, checked, scheme):
-    page = opened(
-        running.url + PATH, viewport={"width": 320, "height": 800}, forced_colors="active", color_scheme=scheme
-    )
+def test_in_forced_colours_the_switch_shows_how_it_stands(running, opened, looked_at, state, checked):
+    page = opened(running.url + PATH, viewport={"width": 320, "height": 800}, forced_colors="active")
     state(page, running.url)
-    looked_at(page, f"forced-{state.__name__}-{scheme}")
-    knob, track, ground = switch(page).evaluate(
-        """each => { const track = each.querySelector('.track'), style = getComputedStyle(track);
-          return [getComputedStyle(track, '::before').borderTopColor, style.borderTopColor, style.backgroundColor]; }"""
-    )
-    assert ground not in {knob, track}, "drawn by borders, which stay"
-    text, mark = (page.locator(each).bounding_box() for each in (".switch", ".track"))
-    assert mark["x"] + mark["width"] <= text["x"] + text["width"] <= 320
-    assert page.locator(".track").inner_text() == ("On" if checked else "Off")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, forced_colors="active")
+        looked_at(page, f"forced-{state.__name__}-{scheme}")
+        knob, track, ground = switch(page).evaluate(
+            """each => { const track = each.querySelector('.track'), style = getComputedStyle(track);
+              return [getComputedStyle(track, '::before').borderTopColor, style.borderTopColor, style.backgroundColor]; }"""
+        )
+        assert ground not in {knob, track}, (scheme, "drawn by borders, which stay")
+        text, mark = (page.locator(each).bounding_box() for each in (".switch", ".track"))
+        assert mark["x"] + mark["width"] <= text["x"] + text["width"] <= 320, scheme
+        assert page.locator(".track").inner_text() == ("On" if checked else "Off"), scheme
 
 
 def at_each_width(page):

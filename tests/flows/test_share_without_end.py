@@ -15,7 +15,7 @@ from support.receiver import Receiver
 from support.service import service
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
+ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (3000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 TURNS = 3  # of a control, at most
 POSTS = 5  # of one job, until it is whole
