@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import subprocess
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -44,9 +45,12 @@ def project(packed, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def compiled(project):
+def compiled(packed, tmp_path_factory):
     """The client as an app has it, from its package."""
-    return project / "node_modules" / client_package.NAME / "gateway.js"
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "package" / "gateway.js"
 
 
 class Tracker(http.server.ThreadingHTTPServer):

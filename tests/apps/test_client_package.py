@@ -40,10 +40,15 @@ def node(project, code):
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def wrong(compiler, project, code, *options, suffix="ts"):
-    file = project / f"example.{suffix}"
-    file.write_text(code)
-    return client_package.compiled(compiler, project, *(options or BUNDLER), "--noEmit", files=[file])
+def wrong(compiler, project, codes, *options, suffix="ts"):
+    """What TypeScript finds wrong with each of some files, all of which it reads in one run."""
+    files = {name: project / f"{name}.{suffix}" for name in codes}
+    for name, file in files.items():
+        file.write_text(codes[name])
+    found = client_package.compiled(compiler, project, *options, "--noEmit", files=[*files.values()]).splitlines()
+    of_none = [line for line in found if not any(f"{file.name}(" in line for file in files.values())]
+    assert of_none == []
+    return {name: "\n".join(line for line in found if f"{file.name}(" in line) for name, file in files.items()}
 
 
 def test_the_package_has_the_gateways_own_version():
@@ -85,10 +90,12 @@ def test_node_imports_it_by_its_name_and_nothing_else_of_it(project):
 @pytest.mark.parametrize("options", [BUNDLER, ["--module", "nodenext"]], ids=["bundler", "nodenext"])
 def test_typescript_finds_its_types(compiler, project, options):
     good = f'import {{ Gateway, type Sdk }} from "{NAME}";\nexport const asked: Promise<void> = new Gateway({{}} as never).optOut(["sale"]);\n'
-    assert wrong(compiler, project, good, *options) == ""
-    assert "TS2345" in wrong(compiler, project, good.replace('["sale"]', '"sale"'), *options)
     stopless = f'import type {{ Sdk }} from "{NAME}";\nexport const sdk: Sdk = {{ start() {{}} }};\n'
-    assert "TS2741" in wrong(compiler, project, stopless, *options)
+    codes = {"good": good, "text": good.replace('["sale"]', '"sale"'), "stopless": stopless}
+    found = wrong(compiler, project, codes, *options)
+    assert found["good"] == ""
+    assert "TS2345" in found["text"]
+    assert "TS2741" in found["stopless"]
 
 
 def example(text):
@@ -100,7 +107,7 @@ def example(text):
 )
 def test_the_examples_have_the_types_that_they_should(compiler, project, page):
     code = READERS + example(page.read_text())
-    jsx = [*BUNDLER, "--jsx", "preserve"]
-    assert wrong(compiler, project, code, *jsx, suffix="tsx") == ""
-    misspelt = wrong(compiler, project, code.replace("  identifiers:", "  identifier:"), *jsx, suffix="tsx")
-    assert "identifiers" in misspelt
+    codes = {"shown": code, "misspelt": code.replace("  identifiers:", "  identifier:")}
+    found = wrong(compiler, project, codes, *BUNDLER, "--jsx", "preserve", suffix="tsx")
+    assert found["shown"] == ""
+    assert "identifiers" in found["misspelt"]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow]
 GAID, IDFV, ACCOUNT = named("gaid", gaid(1)), named("idfv", idfv(1)), named("account", "a1")
 SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 UNTIL = {name: value for name, value in opted_out().for_store().items() if value is not None}
-FOR_NOTHING = 10.0  # seconds that a control waits for what never comes
+FOR_NOTHING = 5.0  # seconds that a control waits for what never comes; what does comes at once, or after three
 QUIET = 0.4  # seconds without an event, at one each 20 ms: it does not run
 
 

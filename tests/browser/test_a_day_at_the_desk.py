@@ -5,7 +5,6 @@ accessible names alone, who knows the words of the task and what the officer wou
 import inspect
 import itertools
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -14,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser.test_desk_in_chromium import PAGES as OTHERS
 from support import inside
+from support.accessible import looked_through, picture
 from support.at_the_desk import SCHEMES, WIDTHS, desk_service, signed_in, tabs_to
 from support.names_alone import Lost, NamesAlone
 from support.people import GAID, gaid, named, phone
@@ -34,7 +33,8 @@ from gateway.rehearsal.judging import RehearsalOutcome, matrix_of_rehearsal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOW = datetime.now(UTC)
-NUMBERS = itertools.count(1)
+MAILS = 12  # each a case; behind them come a letter, and what was answered
+ANSWERED = MAILS + 2
 RECIPIENTS = ("advertisers", "flurry", "matching", "page", "teemo")
 WAYS = ("Sec-GPC on a page (nginx)", "app, ad id", "desk, letter", "form, email (en)", "form, phone (en)", "text, STOP")
 
@@ -73,12 +73,12 @@ def running(tmp_path_factory):
     lived_in(folder / "data")
     with desk_service(folder, GATEWAY_SYSTEMS__WAREHOUSE__IDENTIFIERS="phone") as started:
         cases = Cases(started.data, secret_files.load_secrets(started.data).desk, lambda: datetime.now(UTC))
-        for number in range(40):  # each test has mails and cases that nobody else touches
+        for number in range(MAILS):  # each test has mails and cases that nobody else touches
             Mailbox(cases).take(mail("Please do not sell my data. Jo", number))
         cases.open_case(NOW - timedelta(days=90), RequestKind.KNOW, "US-CA", "letter", {"lines": "", "unread": []})
         answered = cases.open_case(NOW, RequestKind.KNOW, "US-CO", "letter", {"lines": "", "unread": []})
         cases.answer_case(answered, "denied", "exempt")
-        assert answered == 42  # whose pages are looked at below
+        assert answered == ANSWERED  # whose pages are looked at below
         link(started.url, "a1", named("phone", phone(1)), named("gaid", GAID))
         row = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
         assert call(f"{started.url}/v1/shares/teemo", row)[0] == 200
@@ -274,7 +274,7 @@ def test_an_auditor_asks_what_stood_two_years_back_and_can_change_nothing(runnin
     page.get_by_label("As of the end of a day").fill((NOW - timedelta(days=730)).date().isoformat())
     page.get_by_role("button", name="Look up").click()
     assert page.get_by_text("nothing was chosen").is_visible()
-    found = Axe().run(page)
+    found = looked_through(page)
     assert not found.response["violations"], found.generate_report()
     assert page.get_by_role("button").count() == 2  # to look up, and to sign out
 
@@ -340,8 +340,8 @@ def test_with_names_that_say_nothing_no_task_of_an_officer_is_found(opened, task
 
 
 PAGES = {"numbers": "/desk/numbers", "numbers-90": "/desk/numbers?days=90", "rehearsal": "/desk/rehearsal",
-         "way": "/desk/rehearsal?way=6", "mail": "/desk/mail/39", "today": "/desk", "appeal": "/desk/appeals/42",
-         "answered": "/desk/requests/42"}  # fmt: skip
+         "way": "/desk/rehearsal?way=6", "mail": f"/desk/mail/{MAILS - 1}", "today": "/desk", "appeal": f"/desk/appeals/{ANSWERED}",
+         "answered": f"/desk/requests/{ANSWERED}"}  # fmt: skip
 NO_PAGES = {"/desk/mail/{number}/original"}  # files to be saved
 
 
@@ -354,16 +354,16 @@ def test_no_page_of_the_desk_is_left_out_of_those_that_are_looked_at():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_pages_of_the_day_are_read_by_everybody_at_every_width(opened, name, tmp_path):
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
-    for width in WIDTHS:
-        for scheme in SCHEMES:
-            page = opened(PAGES[name], viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.get_by_role("heading", level=1).wait_for()
-            found = Axe().run(page)
-            assert not found.response["violations"], found.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.screenshot(path=f"{folder}/day-{name}-{width}-{scheme}.png", full_page=True)
+def test_the_pages_of_the_day_are_read_by_everybody_at_every_width(opened, name):
+    page = opened(PAGES[name])
+    page.get_by_role("heading", level=1).wait_for()
+    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        found = looked_through(page)
+        assert not found.response["violations"], (width, scheme, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        picture(page, f"day-{name}-{width}-{scheme}", full_page=True)
 
 
 def test_a_table_that_is_wider_than_the_screen_shows_that_it_goes_on(opened):

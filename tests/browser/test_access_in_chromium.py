@@ -1,11 +1,11 @@
 """A real Chromium reads the access report of the person who is signed in, with script off, at phone width."""
 
 import json
-import os
 import time
 from pathlib import Path
 
 import pytest
+from support.accessible import picture
 from support.people import GAID, named, phone
 from support.service import service
 from support.wire import call, link, post_form
@@ -33,11 +33,9 @@ def signed_in(running):
     return {"Gateway-Account": api_keys.assert_account(secret, "a1", int(time.time()) + 600)}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_signed_in_person_reads_and_saves_what_is_held_without_script(running, signed_in, chromium, scheme, tmp_path):
+def test_a_signed_in_person_reads_and_saves_what_is_held_without_script(running, signed_in, chromium):
     context = chromium.new_context(
         viewport={"width": 320, "height": 640},
-        color_scheme=scheme,
         java_script_enabled=False,
         accept_downloads=True,
         extra_http_headers=signed_in,
@@ -49,11 +47,12 @@ def test_a_signed_in_person_reads_and_saves_what_is_held_without_script(running,
     page.get_by_role("heading", name="Who received what").wait_for()
     assert page.get_by_text("teemo").is_visible()
     assert page.get_by_text("3 times").is_visible()
-    for item in page.get_by_role("listitem").all():
-        box = item.bounding_box()
-        assert box["x"] + box["width"] <= 320
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
-    page.screenshot(path=f"{folder}/data-{scheme}.png", full_page=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for item in page.get_by_role("listitem").all():
+            box = item.bounding_box()
+            assert box["x"] + box["width"] <= 320, scheme
+        picture(page, f"data-{scheme}", full_page=True)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download it").click()
     saved = json.loads(Path(download.value.path()).read_text())

@@ -1,13 +1,13 @@
 """A real Chromium on the choices page: the whole story by whoever comes, and what WCAG 2.2 AA asks of every state."""
 
 import contextlib
+import functools
 import itertools
-import os
 import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from support.accessible import AA, looked_through, picture
 from support.old_safari import old_safari
 from support.people import email, phone
 from support.service import service
@@ -18,7 +18,6 @@ from gateway.web.shell.words import LANGUAGES, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"
-AA = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 PHONE = {"en": "Your Talkatone phone number", "es": "Su número de teléfono de Talkatone",
          "fr": "Votre numéro de téléphone Talkatone"}  # fmt: skip
 LEAST = 44  # CSS pixels: WCAG 2.5.5, more than the 24 that AA asks for
@@ -53,10 +52,9 @@ def opened(chromium):
 
 
 @pytest.fixture
-def looked_at(tmp_path):
+def looked_at():
     """Keeps a picture of the page where SCREENSHOTS says."""
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
-    return lambda page, name: page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+    return functools.partial(picture, full_page=True)
 
 
 def button(page, language, text):
@@ -242,7 +240,7 @@ def test_without_our_page_the_same_browser_is_refused_and_told(running, opened):
 
 
 def violations(page) -> list[str]:
-    found = Axe().run(page, options=AA).response
+    found = looked_through(page, AA).response
     return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
 
@@ -423,30 +421,34 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
         assert small(page) == [], (width, scheme)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("state", "checked"), [(form, False), (opted_out, True)], ids=["off", "on"])
-def test_in_forced_colours_the_switch_shows_how_it_stands(running, opened, looked_at, state, checked, scheme):
-    page = opened(
-        running.url + PATH, viewport={"width": 320, "height": 800}, forced_colors="active", color_scheme=scheme
-    )
+def test_in_forced_colours_the_switch_shows_how_it_stands(running, opened, looked_at, state, checked):
+    page = opened(running.url + PATH, viewport={"width": 320, "height": 800}, forced_colors="active")
     state(page, running.url)
-    looked_at(page, f"forced-{state.__name__}-{scheme}")
-    knob, track, ground = switch(page).evaluate(
-        """each => { const track = each.querySelector('.track'), style = getComputedStyle(track);
-          return [getComputedStyle(track, '::before').borderTopColor, style.borderTopColor, style.backgroundColor]; }"""
-    )
-    assert ground not in {knob, track}, "drawn by borders, which stay"
-    text, mark = (page.locator(each).bounding_box() for each in (".switch", ".track"))
-    assert mark["x"] + mark["width"] <= text["x"] + text["width"] <= 320
-    assert page.locator(".track").inner_text() == ("On" if checked else "Off")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, forced_colors="active")
+        looked_at(page, f"forced-{state.__name__}-{scheme}")
+        knob, track, ground = switch(page).evaluate(
+            """each => { const track = each.querySelector('.track'), style = getComputedStyle(track);
+              return [getComputedStyle(track, '::before').borderTopColor, style.borderTopColor, style.backgroundColor]; }"""
+        )
+        assert ground not in {knob, track}, (scheme, "drawn by borders, which stay")
+        text, mark = (page.locator(each).bounding_box() for each in (".switch", ".track"))
+        assert mark["x"] + mark["width"] <= text["x"] + text["width"] <= 320, scheme
+        assert page.locator(".track").inner_text() == ("On" if checked else "Off"), scheme
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+def at_each_width(page):
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        yield width
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, accounts, opened, looked_at, width, language):
+def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, accounts, opened, looked_at, language):
     """The account came back; the browser that it is signed in on said no by itself, and another one's no came along."""
-    signed = {"Gateway-Account": api_keys.assert_account(accounts, f"a{width}{language}", int(time.time()) + 600)}
-    page = opened(f"{running.url}{PATH}?lang={language}", viewport={"width": width, "height": 800})
+    signed = {"Gateway-Account": api_keys.assert_account(accounts, f"a-{language}", int(time.time()) + 600)}
+    page = opened(f"{running.url}{PATH}?lang={language}", viewport={"width": 320, "height": 800})
     switch(page, language).click()
     page.wait_for_url("**/privacy-choices/done/*")
     page.set_extra_http_headers(signed)
@@ -455,19 +457,21 @@ def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, account
     *_, end = say(language, CAME["browser"]).split("%(our_account)s")  # the operator's own word
     page.get_by_text(end).first.wait_for()
     assert "%(" not in page.inner_text("main")
-    looked_at(page, f"why-{language}-{width}")
-    assert violations(page) == []
-    assert fits(page)
+    for width in at_each_width(page):
+        looked_at(page, f"why-{language}-{width}")
+        assert violations(page) == [], width
+        assert fits(page), width
     page.goto(f"{running.url}{PATH}/opt-in?lang={language}")
     page.locator("[name=what][value=targeted_ads]").check()
     page.locator("[name=by][value=account]").check()
     for press in ("Go on", "Yes, go on", "Yes, I allow it"):
         button(page, language, press).click()
     page.get_by_role("heading", name=say(language, "Still not done on this browser")).wait_for()
-    looked_at(page, f"still-out-{language}-{width}")
-    assert violations(page) == []
-    assert fits(page)
-    assert small(page) == []
+    for width in at_each_width(page):
+        looked_at(page, f"still-out-{language}-{width}")
+        assert violations(page) == [], width
+        assert fits(page), width
+        assert small(page) == [], width
 
 
 @pytest.mark.parametrize("language", ["es", "fr"])

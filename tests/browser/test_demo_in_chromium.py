@@ -1,8 +1,7 @@
 """A real Chromium opens the demo: what the person sees, and what the second origin gets."""
 
-import os
-
 import pytest
+from support.accessible import picture
 from support.chromium import comes_to, look, visit
 from support.people import phone
 from support.service import service
@@ -45,14 +44,14 @@ def test_without_any_choice_the_second_origin_gets_all_three(running, chromium):
     context.close()
 
 
-def test_a_visitor_with_gpc_sees_that_it_is_honored_and_no_tracker_fires(running, chromium, tmp_path):
+def test_a_visitor_with_gpc_sees_that_it_is_honored_and_no_tracker_fires(running, chromium):
     before = tracked(running)
     context = chromium.new_context(extra_http_headers={"Sec-GPC": "1"})
     page = context.new_page()
     for url in (f"{running.url}/demo", f"{running.url}/demo/second"):
         visit(page, url)
         assert page.get_by_text("Opt-Out Request Honored").is_visible()
-    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/demo-gpc.png")
+    picture(page, "demo-gpc")
     assert gained(running, before) == set()
     cookie = gateway_cookie(context)
     context.close()
@@ -68,20 +67,20 @@ def test_a_visitor_with_gpc_sees_that_it_is_honored_and_no_tracker_fires(running
 
 
 @pytest.mark.parametrize("how", ["form", "usprivacy"])
-def test_a_visitor_who_opts_out_without_the_header_meets_no_tracker(running, chromium, how, tmp_path):
+def test_a_visitor_who_opts_out_without_the_header_meets_no_tracker(running, chromium, how):
     context = chromium.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
     if how == "usprivacy":
         context.add_cookies([{"name": "usprivacy", "value": "1YYN", "url": running.url}])
     else:
         page.goto(f"{running.url}/privacy-choices")
-        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/choices-phone.png", full_page=True)
+        picture(page, "choices-phone", full_page=True)
         page.get_by_role("link", name="Opt out further").click()
         page.get_by_label("Your Talkatone phone number").fill(phone(7))
         page.get_by_role("button", name="Opt out", exact=True).click()
         page.wait_for_url("**/privacy-choices/done/*")
         assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
-        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/done-phone.png", full_page=True)
+        picture(page, "done-phone", full_page=True)
     before = tracked(running)
     visit(page, f"{running.url}/demo")
     visit(page, f"{running.url}/demo/second")

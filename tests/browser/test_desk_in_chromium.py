@@ -2,10 +2,10 @@
 without, by keyboard, at two widths, by day and by night.
 """
 
-import os
+import itertools
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from support.accessible import looked_through, picture
 from support.at_the_desk import (
     SCHEMES,
     WIDTHS,
@@ -124,7 +124,7 @@ def test_an_officer_takes_a_letter_in_enters_what_was_not_readable_and_writes_th
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(running, opened, script, tmp_path):
+def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(running, opened, script):
     page = opened(running.cookies[DeskRole.OFFICER], java_script_enabled=script, viewport={"width": 360, "height": 800})
     page.goto(f"{running.desk}/desk/person")
     tabs_to(page, "Their email address")
@@ -133,10 +133,10 @@ def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(r
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="What holds now").wait_for()
     if script:
-        found = Axe().run(page)
+        found = looked_through(page)
         assert not found.response["violations"], found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.screenshot(path=f"{os.environ.get('SCREENSHOTS', tmp_path)}/desk-found-{script}.png", full_page=True)
+    picture(page, f"desk-found-{script}", full_page=True)
     assert phone(1)[-7:] not in page.content()
     tabs_to(page, "I looked at who asks")
     page.keyboard.press("Space")
@@ -153,15 +153,14 @@ BEFORE = {"sign-in": "/desk/sign-in", "invitation": "/desk/invitation"}
 
 
 @pytest.mark.parametrize("name", [*PAGES, *BEFORE])
-def test_every_page_of_the_desk_is_read_by_everybody_at_every_width(running, opened, name, tmp_path):
-    cookie = running.cookies[DeskRole.ADMIN] if name in PAGES else None
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
-    for width in WIDTHS:
-        for scheme in SCHEMES:
-            page = opened(cookie, viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.goto(running.desk + {**PAGES, **BEFORE}[name])
-            page.get_by_role("heading", level=1).wait_for()
-            found = Axe().run(page)
-            assert not found.response["violations"], found.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.screenshot(path=f"{folder}/desk-{name}-{width}-{scheme}.png", full_page=True)
+def test_every_page_of_the_desk_is_read_by_everybody_at_every_width(running, opened, name):
+    page = opened(running.cookies[DeskRole.ADMIN] if name in PAGES else None)
+    page.goto(running.desk + {**PAGES, **BEFORE}[name])
+    page.get_by_role("heading", level=1).wait_for()
+    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        found = looked_through(page)
+        assert not found.response["violations"], (width, scheme, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        picture(page, f"desk-{name}-{width}-{scheme}", full_page=True)

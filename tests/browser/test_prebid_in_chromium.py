@@ -1,8 +1,7 @@
 """Prebid.js, as npm has it, reads our strings in the same browser: whoever is out is out in its auction, the gateway
-stopped or not (I11). Its sources are bundled by esbuild when the test runs; nothing of it is part of the project.
+stopped or not (I11). Its sources are bundled by esbuild once for all runs; nothing of it is part of the project.
 """
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,14 +32,8 @@ AUCTION = "() => auction(800)"  # what an operator gives the consent modules (I1
 
 
 @pytest.fixture(scope="module")
-def prebid(request, tmp_path_factory):
-    folder = node.packages(request.config.cache, PREBID, ESBUILD)
-    made = tmp_path_factory.mktemp("prebid") / "prebid.js"
-    entry = folder / "prebid_page.mjs"  # beside node_modules, where esbuild looks
-    entry.write_bytes(ENTRY.read_bytes())
-    command = [str(folder / "node_modules/.bin/esbuild"), str(entry), "--bundle", "--format=iife", f"--outfile={made}"]
-    subprocess.run(command, check=True, capture_output=True)
-    return made.read_text()
+def prebid(request):
+    return node.bundled(node.packages(request.config.cache, PREBID, ESBUILD), ENTRY.read_text()).read_text()
 
 
 @pytest.fixture(scope="module")

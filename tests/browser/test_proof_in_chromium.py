@@ -1,10 +1,10 @@
 """A real Chromium gets the proof of its choice: with script off, once, and nobody after it at the same computer."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
+from support.accessible import picture
 from support.chromium import FLAGS
 from support.people import email, phone
 from support.service import service
@@ -36,18 +36,18 @@ def proof_cookies(context):
     return [cookie for cookie in context.cookies() if cookie["name"] == "__Host-gateway-proof"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_person_takes_the_proof_home_on_a_small_phone_without_script(running, chromium, scheme, tmp_path):
+def test_a_person_takes_the_proof_home_on_a_small_phone_without_script(running, chromium):
     context = chromium.new_context(
-        viewport={"width": 320, "height": 640}, color_scheme=scheme, java_script_enabled=False, accept_downloads=True
+        viewport={"width": 320, "height": 640}, java_script_enabled=False, accept_downloads=True
     )
     page = opted_out(context, running, 11)
-    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
     assert not page.get_by_role("button", name=BUTTON).is_visible(), "it is folded away"
     page.get_by_text(FOLD).click()
-    page.screenshot(path=f"{folder}/proof-{scheme}.png", full_page=True)
-    box = page.get_by_role("button", name=BUTTON).bounding_box()
-    assert box["x"] + box["width"] <= 320
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        picture(page, f"proof-{scheme}", full_page=True)
+        box = page.get_by_role("button", name=BUTTON).bounding_box()
+        assert box["x"] + box["width"] <= 320, scheme
     with page.expect_download() as download:
         page.get_by_role("button", name=BUTTON).click()
     assert download.value.suggested_filename == "privacy-choice-proof.json"
@@ -57,7 +57,7 @@ def test_a_person_takes_the_proof_home_on_a_small_phone_without_script(running, 
     assert proof_cookies(context) == []
     page.get_by_role("button", name=BUTTON).click()
     page.get_by_text(GONE).wait_for()  # unfolded by the address that the button leads to
-    page.screenshot(path=f"{folder}/proof-gone-{scheme}.png", full_page=True)
+    picture(page, "proof-gone", full_page=True)
     context.close()
 
 

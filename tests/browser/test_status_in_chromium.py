@@ -1,10 +1,10 @@
 """A real Chromium shows the status on pages from a cache, and opens the choices in a dialog over them (L56, L58)."""
 
 import json
-import os
 
 import pytest
 from support import node
+from support.accessible import picture
 from support.chromium import comes_to
 from support.pages_with_script import GOOGLE, HASHES, JOURNAL, LOADED, PING, SCRIPT, STUB, html, told
 from support.service import service
@@ -78,14 +78,14 @@ def test_a_person_who_said_nothing_is_shown_nothing(cached):
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-def test_nothing_moves_and_nothing_pops_up_when_the_status_is_filled(cached, width, tmp_path):
+def test_nothing_moves_and_nothing_pops_up_when_the_status_is_filled(cached, width):
     page = cached(PAGE, init=SHIFTS, viewport={"width": width, "height": 640}, **GPC)
     page.get_by_text(HONORED).wait_for()
     page.wait_for_timeout(300)
     assert page.evaluate("moved") == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("dialog").count() == 0
-    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/status-{width}.png")
+    picture(page, f"status-{width}")
 
 
 def test_without_its_height_the_place_of_the_status_moves_the_page(cached):
@@ -209,12 +209,12 @@ def opened(page):
     return page.frame_locator("dialog iframe")
 
 
-def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it_at_once(cached, running, tmp_path):
+def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it_at_once(cached, running):
     page = cached(PAGE, viewport={"width": 320, "height": 640})
     inside = opened(page)
     button = inside.get_by_role("switch", name="Opt out on this browser")
     button.wait_for()
-    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-320.png")
+    picture(page, "dialog-320")
     for _ in range(12):
         page.keyboard.press("Tab")
         if button.evaluate("(element) => element === document.activeElement"):
@@ -360,16 +360,17 @@ def axe(request):
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_the_script_adds_breaks_no_rule_of_accessibility(cached, axe, scheme):
-    page = cached(PAGE, color_scheme=scheme, **GPC)
+def test_what_the_script_adds_breaks_no_rule_of_accessibility(cached, axe):
+    page = cached(PAGE, **GPC)
     page.get_by_role("switch", name=HONORED).wait_for()
     opened(page)
     page.evaluate(axe)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = page.evaluate("(tags) => axe.run(document, {runOnly: tags, iframes: false})", tags)["violations"]
-    ours = [rule["id"] for rule in found if rule["id"] not in {"landmark-one-main", "region"}]  # of the page itself
-    assert ours == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("(tags) => axe.run(document, {runOnly: tags, iframes: false})", tags)["violations"]
+        ours = [rule["id"] for rule in found if rule["id"] not in {"landmark-one-main", "region"}]  # of the page itself
+        assert ours == [], scheme
 
 
 @pytest.mark.parametrize("modifier", ["Control", "Shift", "Alt"])
@@ -390,7 +391,7 @@ def test_where_there_is_no_dialog_the_link_is_a_link(cached, off):
     assert page.get_by_role("switch", name="Opt out on this browser").is_visible()
 
 
-def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
+def test_a_strict_policy_of_the_page_is_kept(cached):
     """`script-src 'self'` and the two hashes that the recipe prints; nothing inline in styles."""
     policy = f"default-src 'none'; script-src 'self' {' '.join(HASHES)}; style-src 'self'; connect-src 'self'; frame-src 'self'"
     init = "broken = []; addEventListener('securitypolicyviolation', (event) => broken.push(event.violatedDirective));"
@@ -401,7 +402,7 @@ def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
     assert page.evaluate("broken") == []
     box = page.locator("dialog iframe").bounding_box()
     assert box["height"] > 300
-    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-policy.png")
+    picture(page, "dialog-policy")
 
 
 # --- where the site enforces ----------------------------------------------------------------------------------------

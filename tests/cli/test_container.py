@@ -43,7 +43,7 @@ def commands():
 
 
 @pytest.fixture(scope="module")
-def podman():
+def podman(request):
     """A machine's podman with the image built, in a folder that holds what the recipe says has to lie beside it."""
     for name in ("podman", "runc", "mmdebstrap"):
         if shutil.which(name) is None:
@@ -59,7 +59,7 @@ def podman():
                 pytest.skip(f"this machine runs no container: {why}")
             with ThreadPoolExecutor() as beside:
                 wheels = beside.submit(make_wheels, here, Path(folder) / "wheels")
-                made.prepare()
+                made.prepare(request.config.cache.mkdir("container-base"))
                 wheels.result()
             here.joinpath("Containerfile").write_text(recipe())
             words = ["init", str(here / "config.toml"), "--name", "Example Shop", "--site", "https://www.example.com"]

@@ -10,6 +10,7 @@ import sys
 import pytest
 from support import inside
 from support.people import email, gaid
+from support.service import command
 
 from gateway.app.composition import open_house
 from gateway.ledger import schema
@@ -61,7 +62,7 @@ def test_a_full_disk_is_never_taken_for_a_damaged_ledger(folder):
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert "gateway restore" not in done.stderr
-    assert subprocess.run([*COMMAND, "verify", "--data", str(folder)], capture_output=True).returncode == 0
+    assert command("verify", "--data", folder)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_into_a_file_goes_utf_8_whatever_the_locale(folder):
         env=os.environ | LATIN,
     )
     assert kept.returncode == 0, kept.stderr  # the last checkpoint, which bears an em dash, was read and written
-    assert subprocess.run([*COMMAND, "verify", "--data", str(folder)], capture_output=True).returncode == 0
+    assert command("verify", "--data", folder)[0] == 0
 
 
 def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):

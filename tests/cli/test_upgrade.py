@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support import typed
 from support.led import led
 from support.next_release import ROOT, VERSION, next_release
 from support.people import gaid, named
@@ -33,7 +34,8 @@ class Release:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        command = [*self.prefix, sys.executable, "-m", "gateway", *map(str, words)]
+        gateway = [typed.program()] if self.here == ROOT else [*self.prefix, sys.executable, "-m", "gateway"]
+        command = [*gateway, *map(str, words)]
         return subprocess.run(command, cwd=self.here, env=environment, capture_output=True, text=True, timeout=120)
 
     @contextlib.contextmanager

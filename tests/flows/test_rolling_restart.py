@@ -29,6 +29,7 @@ from gateway.postgres.connection import TURN
 
 pytestmark = pytest.mark.slow
 ROUNDS, SAYING, PAUSE = (10, 4, 0.0) if SOAK else (1, 2, 0.05)  # seconds between two noes of one
+ASKING = 0.01 if SOAK else 0.03  # seconds between two rounds of checks; what starts meanwhile needs the processor, too
 HELD = 6.0  # seconds: an opt-in is waited for, where an opt-out is kept beside
 BUSY = 3  # turns of a machine that does much else
 TURNS = 200  # that somebody asks again, a twentieth of a second between; a start takes seconds
@@ -103,7 +104,7 @@ class Crowd:
             self.asks_on(line)
 
     def asks_on(self, line):
-        while not self.over.wait(0.01):
+        while not self.over.wait(ASKING):
             for number in range(max(1, self.last - BEHIND), self.last + AHEAD):
                 began = time.monotonic()
                 try:

@@ -4,8 +4,6 @@ knew before, and no opt-out is lost or refused (renewed one after the other: tes
 as many, and cut for as long as a connection may live.
 """
 
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -14,6 +12,7 @@ from itertools import count
 import psycopg
 import pytest
 from support.examples import SOAK
+from support.service import command
 from support.several_hosts import OVER, Asking, Hosts, allowed, asked, killed, says_no, stopped
 from support.together import until
 
@@ -139,9 +138,8 @@ def nobody_is_lost(flow):
             until(lambda number=number, at=each.port: not allowed(at, number), "a no was lost")
     with psycopg.connect(flow.hosts.url) as db:
         assert db.execute(SAID).fetchone() == (len(everybody),) * 3
-    command = [sys.executable, "-m", "gateway", "verify", "--vault", "--data", flow.second.data]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (said.returncode, "passed" in said.stdout) == (0, True), said.stdout + said.stderr
+    code, said = command("verify", "--vault", "--data", flow.second.data)
+    assert (code, "passed" in said) == (0, True), said
 
 
 def test_what_one_machine_is_told_the_other_obeys_whoever_is_cut_off_stopped_or_killed(postgres, tmp_path, figure):

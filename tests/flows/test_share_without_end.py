@@ -15,7 +15,7 @@ from support.receiver import Receiver
 from support.service import service
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
+ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (3000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 TURNS = 3  # of a control, at most
 POSTS = 5  # of one job, until it is whole
@@ -68,7 +68,7 @@ def test_on_a_slow_disk_the_second_check_is_what_stops_them(tmp_path, teemo, mon
         endless.link_all(running.url, 300)
         for turn in range(TURNS if second_check == "removed" else 1):  # of each a third of the people opts out
             leaving = endless.OptingOut(running.url, range(turn * 100, turn * 100 + 100), 0.01).start()
-            endless.post(running.port, range(turn * 1500, turn * 1500 + 1500), 300)
+            endless.post(running.port, range(turn * 750, turn * 750 + 750), 300)  # three chunks, each of them slow
             leaving.stop()
             if late := endless.too_late(teemo.rows(), leaving.effective):
                 break

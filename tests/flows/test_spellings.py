@@ -1,4 +1,6 @@
-"""Whoever opted out by one spelling of an identifier is denied by every other, at whichever doors (R2, R23)."""
+"""Whoever opted out by one spelling of an identifier is denied by every other, at whichever doors (R2, R23). SOAK=1:
+every pair at every door that answers many at once (`support.examples`); else each at every second of them.
+"""
 
 import re
 import unicodedata

@@ -21,7 +21,7 @@ from support.wire import call
 from gateway.web.shell.ticks import LEAST
 
 pytestmark = pytest.mark.slow
-EACH = 3000 if SOAK else 15  # posts of one kind
+EACH = 3000 if SOAK else 6  # posts of one kind
 FAIR = (0.475, 0.525)
 KINDS = ("unknown", "opted out", "linked", "linked and opted out")
 AT_ONCE = 500  # lines of a desk's call

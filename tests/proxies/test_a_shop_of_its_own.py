@@ -3,6 +3,8 @@ its own, nginx in front with a CDN's word of where visitors are, a no from a bro
 elsewhere, a backup that is put back, the next release and the way back from it.
 """
 
+import contextlib
+import functools
 import itertools
 import json
 import os
@@ -180,12 +182,17 @@ def front(shop, tracker, programs, tmp_path_factory):
 def browser():
     """Opens a page of a visitor in California; `gpc`: who switched Global Privacy Control on."""
     path = chromium.program() or missing("chromium")
-    with sync_playwright() as playwright, chromium.saying_gpc(playwright.chromium) as saying:
-        running = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
-        yield (
-            lambda *, gpc=False: (saying if gpc else running).new_context(extra_http_headers=FROM_CALIFORNIA).new_page()
-        )
-        running.close()
+    with sync_playwright() as playwright, contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def started(gpc):
+            if gpc:
+                return stack.enter_context(chromium.saying_gpc(playwright.chromium))
+            running = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+            stack.callback(running.close)
+            return running
+
+        yield lambda *, gpc=False: started(gpc).new_context(extra_http_headers=FROM_CALIFORNIA).new_page()
 
 
 def test_every_page_is_the_shops_own_behind_nginx_and_knows_where_its_visitor_is(shop, front, browser):

@@ -1,5 +1,7 @@
 """No shared cache hands one visitor's answer to another, in either direction (R33): visitors of each row of the table
-by which an answer is somebody's, and of none. Each protection is taken away once, and then the leak is found."""
+by which an answer is somebody's, and of none. Each protection is taken away once, and then the leak is found. SOAK=1:
+two thousand pages instead of a thousand.
+"""
 
 import contextlib
 import itertools
@@ -10,6 +12,7 @@ import anyio
 import pytest
 from support import inside
 from support.crossing import OWN_PAGE, crowd, leaked, leaks, reached, visit
+from support.examples import SOAK
 from support.people import named
 from support.ports import free_port
 from support.proxies import NEW_YORK, Site, gateway, nginx, nginx_text, patient, program, site
@@ -20,7 +23,7 @@ from gateway.keys import api_keys, secret_files
 from gateway.web.site.shared_caches import HEARD
 
 pytestmark = pytest.mark.slow
-TIMES, FEW, SEED = 2000, 500, 33  # `FEW`: of a control, which has lives
+TIMES, FEW, SEED = 2000 if SOAK else 1000, 500, 33  # `FEW`: of a control, which has lives
 NEW = {**named("browser", "new"), "host": "www.example.com"}
 # A cache as sites have it: the site's own life of a page counts, and a cookie in an answer does not stop it (I32).
 CACHE = f"""
@@ -123,7 +126,7 @@ def asgi(folder, tmp_path, through):
     return run
 
 
-def test_of_two_thousand_pages_of_an_asgi_site_behind_a_cache_none_is_somebody_elses(asgi, figure):
+def test_of_a_thousand_pages_of_an_asgi_site_behind_a_cache_none_is_somebody_elses(asgi, figure):
     answers = asgi()
     assert [answer for answer in answers if answer.wrong or answer.foreign] == []
     assert leaks(answers) == set()
@@ -165,13 +168,13 @@ def recipe(folder, tool, tmp_path, visitors, through):
     return run
 
 
-def test_of_two_thousand_pages_out_of_the_recipes_own_cache_none_is_somebody_elses(recipe, figure):
+def test_of_a_thousand_pages_out_of_the_recipes_own_cache_none_is_somebody_elses(recipe, figure):
     answers = recipe()
     assert leaks(answers) == set()
     assert kept_enough(answers, figure, "nginx recipe")
 
 
-def test_of_two_thousand_pages_out_of_a_cache_before_the_recipe_none_is_somebody_elses(recipe, figure):
+def test_of_a_thousand_pages_out_of_a_cache_before_the_recipe_none_is_somebody_elses(recipe, figure):
     answers = recipe(before=True)
     assert [answer for answer in answers if answer.wrong or answer.foreign] == []
     assert leaks(answers) == set()
@@ -222,7 +225,7 @@ def word_press(folder, tool, tmp_path, visitors, through):
 PAGE = "<?php require __DIR__ . '/stand-in.php'; echo $_SERVER['HTTP_GATEWAY_CONSENT'], '|', $_SERVER['HTTP_X_VISITOR'] ?? '';"
 
 
-def test_of_two_thousand_pages_of_wordpress_none_is_somebody_elses(word_press, figure):
+def test_of_a_thousand_pages_of_wordpress_none_is_somebody_elses(word_press, figure):
     answers = word_press()
     assert leaks(answers) == set()
     assert kept_enough(answers, figure, "WordPress recipe")

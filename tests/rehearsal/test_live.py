@@ -2,11 +2,10 @@
 
 import json
 import subprocess
-import sys
 import urllib.request
 
 import pytest
-from support import example
+from support import example, typed
 from support.service import service
 
 pytestmark = pytest.mark.slow
@@ -20,7 +19,7 @@ def asks(tmp_path):
 
     def run(running, *more, bearer="dev.dev"):
         key.write_text(f"{bearer}\n")
-        command = [sys.executable, "-m", "gateway", "rehearse", "--live", running.url, "--key-file", str(key), "--dev"]
+        command = [typed.program(), "rehearse", "--live", running.url, "--key-file", str(key), "--dev"]
         done = subprocess.run([*command, "--json", *more], capture_output=True, text=True, check=False)
         return done.returncode, json.loads(done.stdout)
 

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ BASE = "docker.io/library/python:3.13-slim"  # what the recipe begins with; ours
 PYTHON = "3.13"
 # What a machine's own limits may be below.
 LIMITS = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
+WEEK = 7 * 24 * 3600.0  # seconds
 PIP = "[global]\nno-index = true\nfind-links = /wheels\n"
 
 
@@ -47,15 +49,22 @@ class Podman:
         assert done.returncode == 0, f"podman {shlex.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.stdout.strip()
 
-    def prepare(self) -> None:
-        """The base image: Debian's Python, where the recipe's image has its own."""
+    def prepare(self, kept: Path) -> None:
+        """The base image: Debian's Python, where the recipe's image has its own. `kept`: a folder that outlives a run;
+        nothing of ours is in the image, which is made anew once a week.
+        """
         self.folder.joinpath("pip.conf").write_text(PIP)
-        base = self.folder / "base.tar"
-        python = f'--customize-hook=chroot "$1" python{PYTHON} -m venv --copies /usr/local'
-        made = ["--variant=minbase", "--include=python3-venv", "--dpkgopt=force-unsafe-io", python]
-        _done("mmdebstrap", "--quiet", *made, "trixie", str(base))
+        base = kept / f"python{PYTHON}.tar"
+        if not base.exists() or time.time() - base.stat().st_mtime > WEEK:
+            half = base.with_suffix(f".{os.getpid()}.tar")
+            python = f'--customize-hook=chroot "$1" python{PYTHON} -m venv --copies /usr/local'
+            made = ["--variant=minbase", "--include=python3-venv", "--dpkgopt=force-unsafe-io", python]
+            try:
+                _done("mmdebstrap", "--quiet", *made, "trixie", str(half))
+                half.replace(base)
+            finally:
+                half.unlink(missing_ok=True)
         self.do("import", str(base), BASE)
-        base.unlink()
 
     def build(self, words: Sequence[str]) -> None:
         """The build that a recipe names, with no network: pip finds its wheels in a folder."""

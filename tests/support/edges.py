@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.recipe import filled
@@ -44,11 +44,10 @@ const config :Workerd.Config = (
 
 @dataclass(frozen=True)
 class Tools:
-    """What runs them: nginx's path, and pytest's cache for packages of npm. `built`: programs of Fastly by their text."""
+    """What runs them: nginx's path, and pytest's cache for packages of npm and what they make."""
 
     nginx: str
     cache: object
-    built: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,13 +113,15 @@ def cloudfront(_: Tools, folder: Path, recipe: str, door: str):
 @contextlib.contextmanager
 def fastly(tools: Tools, folder: Path, recipe: str, door: str):
     """The recipe as Fastly's own compiler builds it, in a stand-in for the machine that runs it; its address."""
-    if recipe not in tools.built:
-        compiler = node.packages(tools.cache, JS_COMPUTE) / "node_modules" / ".bin" / "js-compute-runtime"
+    packages = node.packages(tools.cache, JS_COMPUTE)
+
+    def build(to: Path) -> None:
         (folder / "fastly.js").write_text(recipe)
-        build = [str(compiler), str(folder / "fastly.js"), str(folder / "fastly.wasm")]
-        subprocess.run(build, check=True, capture_output=True, timeout=300)
-        tools.built[recipe] = folder / "fastly.wasm"
-    with _stood_in("fastly", tools.built[recipe], door) as url:
+        command = [packages / "node_modules" / ".bin" / "js-compute-runtime", folder / "fastly.js", to]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+
+    shutil.copy(node.made(packages, recipe, "wasm", build), folder / "fastly.wasm")  # beside which it keeps its log
+    with _stood_in("fastly", folder / "fastly.wasm", door) as url:
         yield url
 
 

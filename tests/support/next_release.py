@@ -2,8 +2,10 @@
 own, and the way back from it.
 """
 
+import contextlib
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from gateway.ledger import schema
@@ -21,9 +23,10 @@ BACK = "ALTER TABLE side DROP COLUMN told;\nDROP INDEX second_word;\nDROP TABLE 
 
 
 def next_release(here: Path) -> Path:
-    """Makes it in an empty folder; its first process compiles it."""
+    """Makes it in an empty folder; what of it is compiled already stays so, for it is the same text of the same time."""
     for name in ("gateway", "static"):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+    _compiled(here)
     shutil.copyfile(ROOT / "config.toml", here / "config.toml")
     init = here / "gateway" / "__init__.py"
     text, changed = re.subn(r'__version__ = ".*"', f'__version__ = "{NUMBER}"', init.read_text())
@@ -33,3 +36,15 @@ def next_release(here: Path) -> Path:
     sql.joinpath(f"{VERSION:03d}_second.sql").write_text(FORTH)
     sql.joinpath(f"{VERSION:03d}_second.back.sql").write_text(BACK)
     return here
+
+
+def _compiled(here: Path) -> None:
+    """Where bytecode is kept in a folder of its own (`make` has it so), that of ours for the copy's files, too."""
+    if not sys.pycache_prefix:
+        return
+    kept, theirs = (Path(sys.pycache_prefix, *(each / "gateway").parts[1:]) for each in (ROOT, here))
+    for file in kept.rglob("*.pyc"):  # what another process writes has another ending until it is whole
+        copy = theirs / file.relative_to(kept)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            shutil.copyfile(file, copy)

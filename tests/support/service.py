@@ -11,7 +11,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import forked
+from support import forked, typed
 from support.ports import free_port
 
 START = 180.0  # seconds, on a machine that does much else; a process that ended is seen at once
@@ -93,9 +93,7 @@ class Service:
 
 def command(*said: object) -> tuple[int, str]:
     """The exit code of a command of the gateway, and what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, said)], capture_output=True, text=True, check=False, timeout=300
-    )
+    done = subprocess.run([typed.program(), *map(str, said)], capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 

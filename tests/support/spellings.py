@@ -38,6 +38,7 @@ from gateway.terms import Reason
 from gateway.web.shell import page
 from gateway.web.shell.edge import Addresses
 from support import inside
+from support.examples import SOAK
 from support.ports import free_port
 
 TABLE = Path(__file__).parent.parent / "vectors" / "spellings.json"
@@ -463,25 +464,26 @@ def tried(service: Service, door: str, groups: list[Group], turn: int, doors_out
             said.append((each, able[(turn + number) % len(able)]))
     say_no(service, door, [spelling for _, spelling in said])
     for out in doors_out:
-        _ask_all(service, door, out, said, found)
+        _ask_all(service, door, out, said, found, turn)
     return found
 
 
 ONE_BY_ONE = {"check", "openrtb"}  # a call a question: there every seventh pair, and everybody's first spelling
 SOME = 7
+OTHERS = 1 if SOAK else 2  # of the pairs at the other doors every second, at the next door the ones between
 
 
-def _thinned(out: str, asked: list[tuple]) -> list[tuple]:
-    if out not in ONE_BY_ONE:
-        return asked
-    return [each for number, each in enumerate(asked) if number % SOME == 0 or each[-1] == each[0].spellings[0]]
+def _thinned(out: str, asked: list[tuple], every: int, start: int = 0) -> list[tuple]:
+    """Every so many, and everybody's first spelling."""
+    every, start = (SOME, 0) if out in ONE_BY_ONE else (every, start)
+    return [each for number, each in enumerate(asked, start) if number % every == 0 or each[-1] == each[0].spellings[0]]
 
 
-def _ask_all(service: Service, door: str, out: str, said: list[tuple[Group, dict]], found: Tried) -> None:
+def _ask_all(service: Service, door: str, out: str, said: list[tuple[Group, dict]], found: Tried, turn: int) -> None:
     asked = [
         (g, one, other) for g, one in said for other in g.spellings if may_ask(out, other) and comparable(g, one, other)
     ]
-    asked = _thinned(out, asked)
+    asked = _thinned(out, asked, OTHERS, turn + DOORS_OUT.index(out))
     for (each, one, other), allowed in zip(asked, ask(service, out, [other for *_, other in asked]), strict=True):
         found.pairs[each.kind, door, out] += 1
         what = each.person, door, one, out, other
@@ -503,7 +505,7 @@ def learn(service: Service, groups: list[Group], doors_out=DOORS_OUT) -> Counter
     """Before anybody said no: what goes at each door, by kind and door. What never goes shows nothing."""
     found: Counter = Counter()
     for out in doors_out:
-        asked = _thinned(out, [(each, one) for each in groups for one in each.spellings if may_ask(out, one)])
+        asked = _thinned(out, [(each, one) for each in groups for one in each.spellings if may_ask(out, one)], 1)
         for (each, one), allowed in zip(asked, ask(service, out, [one for _, one in asked]), strict=True):
             GOES[out, json.dumps(one, sort_keys=True)] = allowed
             found[each.kind, out] += allowed

@@ -1,7 +1,6 @@
 """A made-up log that asks for witnesses, and a witness as a process of its own."""
 
 import contextlib
-import subprocess
 import sys
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.merkle import consistency
 from gateway.ledger.proof.note import Checkpoint
+from support import forked
 from support.ports import free_port
 from support.service import HERE
 from support.trees import Tree, root_of
@@ -52,23 +52,23 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 @contextlib.contextmanager
 def witness(state: Path, *vkeys: str, name: str = "witness.example.com/w1"):
-    """(url, verifier key, process) of `gateway witness`; stopped at the end, by its own pid."""
+    """(url, verifier key of Ed25519, process) of `gateway witness`; stopped at the end, by its own pid."""
     port = free_port()
+    log = state.with_name(f"{state.name}-{port}.log")
     command = [sys.executable, "-m", "gateway", "witness", "--state", str(state), "--port", str(port), "--name", name]
     for vkey in vkeys:
         command += ["--log", vkey]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": HERE})
+    process = forked.start(command, log, {"PYTHONPATH": HERE})
     try:
-        printed = process.stdout.readline().strip()
-        _wait(f"http://127.0.0.1:{port}", process)
+        _wait(f"http://127.0.0.1:{port}", process, log)
+        printed = next(line for line in log.read_text().splitlines() if line.startswith(f"{name}+"))
         yield f"http://127.0.0.1:{port}", printed, process
     finally:
         process.terminate()
         process.wait(timeout=60)
-        process.stdout.close()
 
 
-def _wait(url, process):
+def _wait(url, process, log):
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         try:
@@ -77,6 +77,6 @@ def _wait(url, process):
             answered.close()
             return
         except OSError:
-            assert process.poll() is None
+            assert process.poll() is None, log.read_text()[-2000:]
             time.sleep(0.05)
     raise AssertionError("no answer")
