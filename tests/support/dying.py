@@ -3,6 +3,7 @@ that point. Within the commit itself each 512-byte sector that was not synced ye
 """
 
 import contextlib
+import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -78,10 +79,10 @@ class _Disk:
         """
         if self.fresh.exists():
             return
-        shutil.copytree(self.folder, self.fresh)
+        copy_of_living(self.folder, self.fresh)
         store = publisher.checkpoints_beside(self.folder)
         if store.exists():
-            shutil.copytree(store, publisher.checkpoints_beside(self.fresh))
+            copy_of_living(store, publisher.checkpoints_beside(self.fresh))
 
     def look(self):
         """What the commit wrote."""
@@ -102,6 +103,15 @@ class _Disk:
 
     def _log(self, folder):
         return folder / f"{schema.FILE}-wal"
+
+
+def copy_of_living(folder, fresh):
+    """Of a folder in which other threads work: what one of them takes away meanwhile is not there."""
+    try:
+        shutil.copytree(folder, fresh)
+    except shutil.Error as error:
+        if [source for source, *_ in error.args[0] if os.path.lexists(source)]:
+            raise
 
 
 def _hooked(owner, name, *, before, step):
