@@ -11,6 +11,7 @@ from support.people import email, gaid, named
 from gateway.app.composition import migrate, verify_ledger
 from gateway.keys.api_keys import add_api_key
 from gateway.ledger import schema
+from gateway.ledger.side import read_side, records_within
 
 pytestmark = pytest.mark.anyio
 ME, ANN = named("gaid", gaid(1)), named("account", "ann")
@@ -99,9 +100,10 @@ async def test_a_form_says_it_of_its_browser_and_of_nobody_who_is_named_in_it(ap
     async with inside.client(app) as visitor:
         assert (await visitor.post("/privacy-choices", data=form | stated)).status_code in {200, 303}
     with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
-        told = db.execute("SELECT d.kind, s.packed FROM side s JOIN detail d ON d.seq = s.seq").fetchall()
-    assert {kind for kind, packed in told if place.encode() in packed} == {"browser"}
-    assert {"phone", "email", "gaid"} <= {kind for kind, _ in told}
+        told = db.execute("SELECT d.kind, s.seq, s.packed FROM side s JOIN detail d ON d.seq = s.seq").fetchall()
+    said = [(kind, each.said) for kind, seq, packed in told for each in records_within(seq, read_side(packed))]
+    assert {kind for kind, each in said if getattr(each, "place", "") == place} == {"browser"}
+    assert {"phone", "email", "gaid"} <= {kind for kind, _ in said}
 
 
 async def test_a_yes_that_an_app_asks_for_says_where_its_law_was_asked_and_not_where_anybody_lives(keyed, folder):
