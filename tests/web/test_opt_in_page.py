@@ -123,11 +123,57 @@ async def test_the_receipt_and_the_opening_are_there_once(site):
     done = await browser.opts_in(**ADS, **MAIL)
     event = browser.urls[-1].removeprefix("http://127.0.0.1:8080" + DONE)
     assert (await browser.get(f"/privacy-choices/receipt/{event}")).text.startswith("c2sp.org/tlog-proof@v1")
-    saved = (await browser.post("/privacy-choices/proof", **hidden(done.text))).json()
-    assert saved["proofs"][0]["opening"]["value"] == email(1)
     again = await browser.get(DONE + event)
     assert hidden(again.text) == {}
     assert "It is allowed" in again.text
+    saved = (await browser.post("/privacy-choices/proof", **hidden(done.text))).json()
+    assert saved["proofs"][0]["opening"]["value"] == email(1)
+    assert "Your yes was received" in (await browser.get(DONE + event)).text, "what opens it went with the download"
+
+
+def last_page(browser):
+    return browser.urls[-1].removeprefix("http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("way", [{}, MAIL], ids=["browser", "email"])
+async def test_what_became_of_a_yes_is_told_to_nobody_who_was_only_handed_its_id(site, way):
+    """Recipients get it with each row (R7), and it is for ever."""
+    browser, stranger = site.browser(), site.browser(**{"Sec-GPC": "1"})
+    await browser.opts_in(**ADS, **way)
+    who, seen = named("email", email(1)) if way else cookie_of(browser), set()
+    for minutes in (0, 16):
+        site.clock.later = timedelta(minutes=minutes)
+        seen.add((await stranger.get(last_page(browser))).content)
+    await site.call("/v1/links", account="teen", identifiers=[who], age=14)
+    seen.add((await stranger.get(last_page(browser))).content)
+    await site.call("/v1/choices", choice="opt_out", identifiers=[who])
+    assert await site.sale(who) == "opted_out", "the control"
+    seen.add((await stranger.get(last_page(browser))).content)
+    assert len(seen) == 1
+    told = seen.pop().decode()
+    assert "Your yes was received" in told
+    assert "/privacy-choices/receipt/" in told
+    assert "Take it back" in told
+    assert "email address that you have shown" not in told
+
+
+@pytest.mark.parametrize("by", ["browser", "account"])
+async def test_whose_yes_it_was_reads_for_ever_what_holds(site, by):
+    browser = site.browser("a1", seconds=3600)
+    await browser.opts_in(**ADS, by=by)
+    site.clock.later = timedelta(minutes=16)
+    assert "It is allowed" in (await browser.get(last_page(browser))).text
+    page = last_page(browser)
+    await browser.opts_out()
+    assert "does not hold now" in (await browser.get(page)).text
+
+
+async def test_of_an_address_nothing_is_told_once_it_is_no_news(site):
+    browser = site.browser()
+    assert "It is allowed" in (await browser.opts_in(**ADS, **MAIL)).text
+    for minutes, told in ((14, "It is allowed"), (16, "Your yes was received")):
+        site.clock.later = timedelta(minutes=minutes)
+        assert told in (await browser.get(last_page(browser))).text
 
 
 async def test_it_is_taken_back_in_one_step_from_the_last_page(site):
