@@ -157,6 +157,46 @@ async def test_what_became_of_a_yes_is_told_to_nobody_who_was_only_handed_its_id
     assert "email address that you have shown" not in told
 
 
+TEEMO = {"what": "sale:teemo"}
+BANNED = "does not let it be done"
+
+
+async def point(site, place):
+    """What teemo is answered of the address's precise point."""
+    asked = {"recipient": "teemo", "purpose": "sale", "data": ["precise_geo"], "place": place}
+    return (await site.call("/v1/check", identifiers=[named("email", email(1))], **asked))["data"]["precise_geo"]
+
+
+@pytest.mark.parametrize(
+    ("place", "told", "answer"), [("US-CA", "It is allowed", "allow"), ("US-OR", BANNED, "coarsen")]
+)
+async def test_of_a_precise_point_the_page_says_what_its_recipient_is_answered(site, monkeypatch, place, told, answer):
+    monkeypatch.setattr(service, "DEMO_PLACE", place)
+    done = await site.browser().opts_in(**TEEMO, **MAIL)
+    assert told in done.text
+    assert "the place in which you live" in done.text
+    assert await point(site, place) == answer
+
+
+async def test_where_nobody_knows_the_place_no_law_is_said_to_ban_it(site, monkeypatch):
+    """Its points bring their places along, and where the law lets them they go."""
+    monkeypatch.setattr(service, "DEMO_PLACE", None)
+    assert "It is allowed" in (await site.browser().opts_in(**TEEMO, **MAIL)).text
+    assert await point(site, "US-CA") == "allow"
+
+
+async def test_where_somebody_lives_is_told_by_their_own_page_alone(site):
+    """R13. The address shows that it is one's own, and not whose the account is that it belongs to."""
+    await site.call("/v1/links", account="a1", identifiers=[named("email", email(1))])
+    lives = {"choice": "opt_out", "purposes": ["profiling"], "place": "US-OR"}
+    await site.call("/v1/choices", identifiers=[named("account", "a1")], **lives)
+    assert BANNED in (await site.browser("a1").opts_in(**TEEMO, by="account")).text
+    done = await site.browser().opts_in(**TEEMO, **MAIL)
+    assert "It is allowed" in done.text
+    assert "the place in which you live" in done.text
+    assert await point(site, "US-CA") != "allow", "the control"
+
+
 @pytest.mark.parametrize("by", ["browser", "account"])
 async def test_whose_yes_it_was_reads_for_ever_what_holds(site, by):
     browser = site.browser("a1", seconds=3600)

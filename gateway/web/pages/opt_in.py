@@ -27,7 +27,7 @@ from starlette.responses import Response
 from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import is_opting_in, opted_into, opting_in
-from gateway.consent.site import NOTHING_SAID, Word, brought_back, widened
+from gateway.consent.site import NOTHING_SAID, Word, brought_back, of_no_home, widened
 from gateway.consent.still_out import YesRests
 from gateway.consent.verbs import Consent
 from gateway.desk import history
@@ -367,7 +367,7 @@ class OptInPage:
         own, since = self._is_own(found, visitor), self._consent.clock() - found.at
         if not positions.may_read(since, own=own, said_here=said_here):
             return None
-        word = self._word(found, visitor)
+        word = self._word(found, visitor, own=own)
         return {
             "kind": found.kind,
             "whose": FOR[found.kind],
@@ -377,20 +377,17 @@ class OptInPage:
             "young": self._consent.checks.is_under_16([_subject(found)]),
         }
 
-    def _word(self, found: OptedIn, visitor: Visitor) -> Word:
+    def _word(self, found: OptedIn, visitor: Visitor, *, own: bool) -> Word:
         """What holds of what was opted in to, for what it is for: an opt-out of something that it belongs to still
-        stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too.
+        stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too;
+        where somebody lives is told by no other page than their own (R13).
         """
         checks, subject = self._consent.checks, [_subject(found)]
-        if found.kind == BROWSER and self._is_own(found, visitor):
+        if found.kind == BROWSER and own:
             site = self._steps.visitors.site(visitor, self._steps.visitors.subjects(visitor))
         else:
             site = checks.site(subject, NOTHING_SAID, visitor.place)
-        word = checks.words(site, [found.purpose])[found.purpose]
-        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN, Word.CLOSED}:
-            granted = checks.granted(subject, found.recipient, found.purpose, visitor.place)
-            return Word.OPTED_IN if granted else Word.NEEDS_YES
-        return word
+        return checks.word_of_yes(site if own else of_no_home(site), subject, found.purpose, found.recipient)
 
     def _is_own(self, found: OptedIn, visitor: Visitor) -> bool:
         """Whether the request shows that it is of the browser or the account that opted in."""
