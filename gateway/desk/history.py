@@ -43,6 +43,7 @@ from gateway.ledger.watch import LedgerWatch
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
+NOES = frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value})
 PART = 64  # rows that the thread hands over at once
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
@@ -141,14 +142,15 @@ def _event(
 
 
 async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
-    """(kind, key, at, purposes) of everything that was said in one request."""
+    """(kind, key, at, purposes) of every no that was said in one request."""
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
             f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
             f" WHERE {OF_REQUEST} AND {BODY} IS NOT NULL ORDER BY d.seq",
             (request,),
         )
-    return [(kind, key, moment(at), _purposes(body)) for kind, key, at, body in rows]
+    leaves = [(kind, key, moment(at), json.loads(body)) for kind, key, at, body in rows]
+    return [(kind, key, at, _purposes(leaf)) for kind, key, at, leaf in leaves if leaf.get("e") in NOES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,8 @@ def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
         return own_outs_at(db, keys)
 
 
-def _purposes(body: bytes) -> list[Purpose]:
-    said = json.loads(body).get("p", [])
+def _purposes(leaf: dict[str, Any]) -> list[Purpose]:
+    said = leaf.get("p", [])
     return [purpose for purpose in CHOOSABLE if purpose in said]
 
 

@@ -197,6 +197,14 @@ async def test_one_request_reads_back_all_that_was_said_in_it_in_the_order_of_th
     assert await history.of_request(desk.folder, os.urandom(16)) == []
 
 
+async def test_a_yes_is_not_read_back_as_a_request_to_opt_out(desk):
+    request = os.urandom(16)
+    await desk.write(kind=ChoiceKind.OPT_IN, request=request)
+    assert await history.of_request(desk.folder, request) == []
+    await desk.write(kind=ChoiceKind.LIMIT, request=request, purposes=(Purpose.SENSITIVE,))
+    assert [purposes for *_, purposes in await history.of_request(desk.folder, request)] == [[Purpose.SENSITIVE]]
+
+
 async def test_reading_history_never_writes(desk):
     await desk.write()
     async with history._reader(desk.folder) as db:

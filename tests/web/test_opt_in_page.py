@@ -508,6 +508,15 @@ async def test_a_link_in_a_language_is_kept_all_the_way(site):
     assert site.box.letters[0][1]["Content-Language"] == "fr"
 
 
+async def test_a_yes_has_no_page_that_calls_it_an_opt_out(site):
+    browser = site.browser()
+    await browser.opts_in(**ADS)
+    yes = last_page(browser).removeprefix(DONE)
+    assert (await browser.get(f"/privacy-choices/done/{yes}")).status_code == 404
+    assert (await browser.opts_out()).status_code == 200, "the control"
+    assert "/privacy-choices/done/" in browser.urls[-1]
+
+
 async def test_an_event_of_something_else_shows_no_opt_in(site):
     said = await site.call("/v1/choices", choice="opt_out", identifiers=[named("email", email(1))])
     for event in (said["event"], "AAAA", "!", "A" * 22):
