@@ -40,7 +40,7 @@ from gateway.ledger.schema import BODY, JOINED, OF_REQUEST, rows_of
 from gateway.ledger.store import Store, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
-from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
+from gateway.terms import CHOOSABLE, ChoiceKind, Purpose, Source
 
 PersonOf = Callable[[bytes], PersonKeys]
 NOES = frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value})
@@ -155,7 +155,7 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
 
 @dataclass(frozen=True, slots=True)
 class OptedIn:
-    """What one confirmed opt-in was of. `recipient`: empty but for the precise location."""
+    """What one opt-in that was confirmed on the page was of. `recipient`: empty but for the precise location."""
 
     kind: str
     key: bytes
@@ -165,7 +165,9 @@ class OptedIn:
 
 
 async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
-    """The opt-in of an event; None where the event is none."""
+    """The opt-in of an event; None where the event is none, or was said elsewhere: that has no page, and whether there
+    is one tells of which kind the identifier is.
+    """
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
             f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
@@ -174,7 +176,7 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
         )
     for kind, key, at, body in rows:
         leaf = json.loads(body)
-        if leaf.get("e") == ChoiceKind.OPT_IN:
+        if (leaf.get("e"), leaf.get("src")) == (ChoiceKind.OPT_IN, Source.FORM):
             return OptedIn(kind, key, moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
     return None
 
