@@ -46,13 +46,13 @@ def desk_routes(house: House, settings: Settings, folder: Path, rehearsing: Rehe
     idle, longest = timedelta(minutes=said.idle_minutes), timedelta(hours=said.session_hours)
     log, officers = DeskLog(folder, house.secrets.desk), Officers(folder, house.consent.clock, idle, longest)
     door = DeskDoor(officers, log, terms, house.consent.clock, Peers(said.proxies))
-    return [*_before(door, settings), *_behind(door, house, settings, folder, rehearsing)]
+    return [*_before(door, house, settings), *_behind(door, house, settings, folder, rehearsing)]
 
 
-def _before(door: DeskDoor, settings: Settings) -> Iterator[Route]:
+def _before(door: DeskDoor, house: House, settings: Settings) -> Iterator[Route]:
     said, back = settings.desk, f"{settings.desk.url}{ROOT}/sign-in/back"
     company = Company(said.oidc_issuer, said.oidc_client, said.oidc_secret_file, back) if said.oidc_issuer else None
-    sign_in = SignIn(door, company)
+    sign_in = SignIn(door, company, house.secrets.seals)
     yield Route(f"{ROOT}/desk.css", desk_page.desk_style, methods=GET)
     yield Route(f"{ROOT}/desk.js", desk_page.desk_script, methods=GET)
     for path, methods, shows in (

@@ -204,7 +204,7 @@ class Doors:
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
             *(
                 Route(f"/privacy-choices/{name}", status.preflight, methods=["OPTIONS"])
-                for name in ("status", "observe")
+                for name in ("status", "observe", *(["hosts"] if site.inventory else []))
             ),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/logo", pages.logo),

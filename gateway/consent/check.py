@@ -38,6 +38,7 @@ from gateway.consent.site import (
     what_may,
     widened,
     word_of,
+    word_of_grants,
     words_said,
 )
 from gateway.consent.tokens import DeviceToken
@@ -483,6 +484,17 @@ class Checks:
         where it cannot be read, which denies.
         """
         return said_by(standings_in(self.seen(subjects, token)), purposes)
+
+    def word_of_yes(self, site: Site, subjects: Sequence[Subject], purpose: Purpose, recipient: str = "") -> Word:
+        """What holds of a yes of theirs, of whom `site` was asked; one that names a recipient is of a precise point."""
+        word = self.words(site, [purpose])[purpose]
+        if not recipient or word in {Word.OPTED_OUT, Word.UNKNOWN, Word.CLOSED}:
+            return word
+        if not self.granted(subjects, recipient, purpose, [*site.places]):
+            return Word.NEEDS_YES
+        named, plain = self.recipients.get(recipient), replace(site, standings=alike(site.standings))
+        grants = _told(self._lookup.grants, [key for each in subjects for key in each.keys]) or ()
+        return word_of_grants(plain, named, purpose, tuple(grants), self._office()) if named else Word.CLOSED
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose, place: object = None) -> bool:
         """Whether an opt-in of their own that names this recipient is on record, and theirs to give. False where that

@@ -7,7 +7,7 @@ no id, no token and no history of anybody, so it may be logged.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -16,9 +16,9 @@ from typing import Any, Literal, cast
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, LawRule
 from gateway.choice.place import UNKNOWN_PLACE
-from gateway.choice.question import Office, Question, Verdict
+from gateway.choice.question import Grant, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import IN_SHIFTS, with_homes, yes_bits, youngest
+from gateway.choice.rules.case import IN_SHIFTS, NOWHERE, with_homes, yes_bits, youngest
 from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.choice.standing import Standing, alike, out_bits
 from gateway.choice.verdict import decide
@@ -218,6 +218,35 @@ def word_of(site: Site, purpose: Purpose, office: Office) -> Word:
     if site.allowed.get(purpose, verdict.allowed):
         return said
     return Word.NEEDS_YES if verdict.reason in ASKS else Word.CLOSED
+
+
+def of_no_home(site: Site) -> Site:
+    """The same for the words of a page that others than its person may read: none tells by the law of it where somebody
+    lives (R13). What may be done is left out, for it tells.
+    """
+    return replace(site, allowed={}, standings=tuple([replace(each, places=frozenset()) for each in site.standings]))
+
+
+def word_of_grants(
+    site: Site, recipient: Recipient, purpose: Purpose, grants: tuple[Grant, ...], office: Office
+) -> Word:
+    """What holds of a precise point that a person allowed one recipient (R7), as that recipient's own check says it.
+    Where no place is known whose law could ban it, the yes: the strictest of all laws is nobody's own, and a point that
+    goes brings its place along.
+    """
+    places = with_homes(site.places, site.standings) - NOWHERE
+    if Purpose.SENSITIVE in site.said:
+        return Word.OPTED_OUT  # by this browser's own cookie, which may be on no record
+    if not places:
+        return Word.OPTED_IN
+    data = (DataClass.PRECISE_GEO,)
+    question = Question(
+        recipient, (purpose,), data, places, standings=site.standings, grants=grants, collected=office.on
+    )
+    verdict = decide(question, office)
+    if verdict.allowed:
+        return Word.OPTED_IN
+    return Word.OPTED_OUT if verdict.reason is Reason.OPTED_OUT else Word.CLOSED
 
 
 def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:

@@ -115,7 +115,7 @@ log = structlog.get_logger("gateway")
 SECONDS = 12.0  # for one witness; it answers in tenths
 PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 LEARNS = 2.0  # seconds at most until a machine knows what another one signed
-MISSED = 10  # looks in a row: with the default a quarter of an hour, longer than a witness takes to start again
+MISSED = 10  # looks in a row: with the default ten minutes, longer than a witness takes to start again
 
 
 class Witnessing:

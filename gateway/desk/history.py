@@ -40,9 +40,10 @@ from gateway.ledger.schema import BODY, JOINED, OF_REQUEST, rows_of
 from gateway.ledger.store import Store, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
-from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
+from gateway.terms import CHOOSABLE, ChoiceKind, Purpose, Source
 
 PersonOf = Callable[[bytes], PersonKeys]
+NOES = frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value})
 PART = 64  # rows that the thread hands over at once
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
@@ -141,19 +142,20 @@ def _event(
 
 
 async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
-    """(kind, key, at, purposes) of everything that was said in one request."""
+    """(kind, key, at, purposes) of every no that was said in one request."""
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
             f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
             f" WHERE {OF_REQUEST} AND {BODY} IS NOT NULL ORDER BY d.seq",
             (request,),
         )
-    return [(kind, key, moment(at), _purposes(body)) for kind, key, at, body in rows]
+    leaves = [(kind, key, moment(at), json.loads(body)) for kind, key, at, body in rows]
+    return [(kind, key, at, _purposes(leaf)) for kind, key, at, leaf in leaves if leaf.get("e") in NOES]
 
 
 @dataclass(frozen=True, slots=True)
 class OptedIn:
-    """What one confirmed opt-in was of. `recipient`: empty but for the precise location."""
+    """What one opt-in that was confirmed on the page was of. `recipient`: empty but for the precise location."""
 
     kind: str
     key: bytes
@@ -163,7 +165,9 @@ class OptedIn:
 
 
 async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
-    """The opt-in of an event; None where the event is none."""
+    """The opt-in of an event; None where the event is none, or was said elsewhere: that has no page, and whether there
+    is one tells of which kind the identifier is.
+    """
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
             f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
@@ -172,7 +176,7 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
         )
     for kind, key, at, body in rows:
         leaf = json.loads(body)
-        if leaf.get("e") == ChoiceKind.OPT_IN:
+        if (leaf.get("e"), leaf.get("src")) == (ChoiceKind.OPT_IN, Source.FORM):
             return OptedIn(kind, key, moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
     return None
 
@@ -189,8 +193,8 @@ def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
         return own_outs_at(db, keys)
 
 
-def _purposes(body: bytes) -> list[Purpose]:
-    said = json.loads(body).get("p", [])
+def _purposes(leaf: dict[str, Any]) -> list[Purpose]:
+    said = leaf.get("p", [])
     return [purpose for purpose in CHOOSABLE if purpose in said]
 
 

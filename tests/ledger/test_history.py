@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -195,6 +196,28 @@ async def test_one_request_reads_back_all_that_was_said_in_it_in_the_order_of_th
         ("phone", number.key, AT, [Purpose.SALE]),
     ]
     assert await history.of_request(desk.folder, os.urandom(16)) == []
+
+
+async def test_a_yes_is_not_read_back_as_a_request_to_opt_out(desk):
+    request = os.urandom(16)
+    await desk.write(kind=ChoiceKind.OPT_IN, request=request)
+    assert await history.of_request(desk.folder, request) == []
+    await desk.write(kind=ChoiceKind.LIMIT, request=request, purposes=(Purpose.SENSITIVE,))
+    assert [purposes for *_, purposes in await history.of_request(desk.folder, request)] == [[Purpose.SENSITIVE]]
+
+
+async def test_only_a_yes_that_was_said_on_the_page_is_one_of_its_pages(desk):
+    yes = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", AT)
+    for choice, is_one in (
+        (yes, True),
+        (replace(yes, source="api"), False),
+        (replace(yes, kind=ChoiceKind.OPT_OUT), False),
+    ):
+        written = await desk.do(
+            partial(records.write_choice, subject=desk.subject, choice=choice, request=os.urandom(16))
+        )
+        found = await history.opted_in(desk.folder, written.event)
+        assert (found is not None) is is_one
 
 
 async def test_reading_history_never_writes(desk):

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import cbor2
@@ -278,6 +279,65 @@ async def test_whatever_the_library_stumbles_over_in_a_new_passkey_is_refused(fo
         said = registration(asked.json()["challenge"], fmt=fmt, origin=OURS["Origin"])
         assert (await client.post("/desk/invitation/passkey", headers=sent, json=said)).status_code == 403
         assert await Sitting(folder).people() == [("ada", DeskRole.ADMIN, 0, False, None)]
+
+
+def steps_kept(folder):
+    with desk_file(folder) as db:
+        return db.execute("SELECT hash, content FROM step").fetchall()
+
+
+@pytest.fixture
+def believed(monkeypatch):
+    """A passkey whose answers hold: ada's, by what she signs with it."""
+    signed = SimpleNamespace(new_sign_count=0)
+    monkeypatch.setattr(webauthn, "verify_authentication_response", lambda **_: signed)
+    return {"id": bytes_to_base64url(b"id")}
+
+
+async def asks_to_sign_in(client):
+    asked = await client.post("/desk/sign-in/options", headers=OURS, content=b"{}")
+    return {**OURS, **inside.kept(asked)}
+
+
+async def test_what_strangers_begin_is_kept_nowhere_and_ends_no_officers_step(folder, company, believed):
+    await Sitting(folder).register_passkey(await Sitting(folder).invite("ada", DeskRole.OFFICER), b"id", b"key", 0)
+    async with desk(folder, **company.said) as client:
+        mine, other = await asks_to_sign_in(client), await asks_to_sign_in(client)
+        await client.get("/desk/sign-in/company")
+        assert await asyncio.to_thread(steps_kept, folder) == []
+        assert mine != other
+        assert (await client.post("/desk/sign-in/passkey", headers=mine, json=believed)).status_code == 200
+
+
+async def test_a_ceremony_is_answered_rightly_once_and_wrongly_as_often_as_somebody_likes(folder, believed):
+    await Sitting(folder).register_passkey(await Sitting(folder).invite("ada", DeskRole.OFFICER), b"id", b"key", 0)
+    async with desk(folder) as client:
+        mine = await asks_to_sign_in(client)
+        for said, status in (({"id": "AAAA"}, 403), (believed, 200), (believed, 403)):
+            assert (await client.post("/desk/sign-in/passkey", headers=mine, json=said)).status_code == status
+        [(hashed, content)] = await asyncio.to_thread(steps_kept, folder)
+        assert (len(hashed), content) == (32, "")
+
+
+async def test_a_company_sign_in_that_was_answered_is_over(folder, company):
+    code = await Sitting(folder).invite("ada", DeskRole.OFFICER)
+    await Sitting(folder).register_company(code, company.issuer, "s-1")
+    async with desk(folder, **company.said) as client:
+        begun = await client.get("/desk/sign-in/company")
+        back = urlsplit(company.comes_back(begun.headers["location"]))
+        found = [await client.get(f"{back.path}?{back.query}", headers=inside.kept(begun)) for _ in range(2)]
+    assert [each.status_code for each in found] == [200, 403]
+
+
+async def test_a_ceremony_is_over_after_ten_minutes_and_is_of_our_making(folder, believed):
+    await Sitting(folder).register_passkey(await Sitting(folder).invite("ada", DeskRole.OFFICER), b"id", b"key", 0)
+    began, moved = datetime.now(UTC), timedelta()
+    async with desk(folder, clock=lambda: began + moved) as client:
+        mine = await asks_to_sign_in(client)
+        moved = timedelta(minutes=11)
+        for headers in (mine, OURS, {**OURS, "Cookie": "__Host-desk-step=made-up"}):
+            found = await client.post("/desk/sign-in/passkey", headers=headers, json=believed)
+            assert (found.status_code, "This took too long" in found.text) == (403, True)
 
 
 async def test_no_answer_ends_another_ceremony_than_that_in_which_it_was_asked(folder, monkeypatch):

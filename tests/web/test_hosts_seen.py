@@ -96,3 +96,22 @@ async def test_the_status_asks_for_it_only_where_the_operator_wants_it(seen, cli
     assert (await seen.get("/privacy-choices/status")).json()["inventory"] is True
     assert "inventory" not in (await client.get("/privacy-choices/status")).json()
     assert (await client.post(PATH, json={"hosts": []})).status_code == 404
+
+
+ELSEWHERE = "https://www.example.com"
+
+
+async def test_the_operators_other_site_tells_its_hosts_too_and_a_strangers_does_not(tmp_path):
+    configured = inside.settings(site__inventory="true", site__origins=ELSEWHERE)
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
+        client.folder = tmp_path / "data"
+        for origin, hers in ((ELSEWHERE, ELSEWHERE), ("https://evil.example", None)):
+            asked = {"Origin": origin, "Sec-Fetch-Site": "same-site"}
+            leave = await client.options(PATH, headers={**asked, "Access-Control-Request-Method": "POST"})
+            told = await client.post(PATH, json={"hosts": [f"cdn.{origin[8:]}"]}, headers=asked)
+            assert (leave.status_code, told.status_code) == (204, 204 if hers else 403)
+            for each in (leave, told):
+                assert each.headers.get("access-control-allow-origin") == hers
+                assert "Origin" in each.headers["vary"]
+            assert leave.headers.get("access-control-allow-headers") == (hers and "Content-Type")
+        assert await table(client) == ["cdn.www.example.com"]

@@ -123,11 +123,97 @@ async def test_the_receipt_and_the_opening_are_there_once(site):
     done = await browser.opts_in(**ADS, **MAIL)
     event = browser.urls[-1].removeprefix("http://127.0.0.1:8080" + DONE)
     assert (await browser.get(f"/privacy-choices/receipt/{event}")).text.startswith("c2sp.org/tlog-proof@v1")
-    saved = (await browser.post("/privacy-choices/proof", **hidden(done.text))).json()
-    assert saved["proofs"][0]["opening"]["value"] == email(1)
     again = await browser.get(DONE + event)
     assert hidden(again.text) == {}
     assert "It is allowed" in again.text
+    saved = (await browser.post("/privacy-choices/proof", **hidden(done.text))).json()
+    assert saved["proofs"][0]["opening"]["value"] == email(1)
+    assert "Your yes was received" in (await browser.get(DONE + event)).text, "what opens it went with the download"
+
+
+def last_page(browser):
+    return browser.urls[-1].removeprefix("http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("way", [{}, MAIL], ids=["browser", "email"])
+async def test_what_became_of_a_yes_is_told_to_nobody_who_was_only_handed_its_id(site, way):
+    """Recipients get it with each row (R7), and it is for ever."""
+    browser, stranger = site.browser(), site.browser(**{"Sec-GPC": "1"})
+    await browser.opts_in(**ADS, **way)
+    who, seen = named("email", email(1)) if way else cookie_of(browser), set()
+    for minutes in (0, 16):
+        site.clock.later = timedelta(minutes=minutes)
+        seen.add((await stranger.get(last_page(browser))).content)
+    await site.call("/v1/links", account="teen", identifiers=[who], age=14)
+    seen.add((await stranger.get(last_page(browser))).content)
+    await site.call("/v1/choices", choice="opt_out", identifiers=[who])
+    assert await site.sale(who) == "opted_out", "the control"
+    seen.add((await stranger.get(last_page(browser))).content)
+    assert len(seen) == 1
+    told = seen.pop().decode()
+    assert "Your yes was received" in told
+    assert "/privacy-choices/receipt/" in told
+    assert "Take it back" in told
+    assert "email address that you have shown" not in told
+
+
+TEEMO = {"what": "sale:teemo"}
+BANNED = "does not let it be done"
+
+
+async def point(site, place):
+    """What teemo is answered of the address's precise point."""
+    asked = {"recipient": "teemo", "purpose": "sale", "data": ["precise_geo"], "place": place}
+    return (await site.call("/v1/check", identifiers=[named("email", email(1))], **asked))["data"]["precise_geo"]
+
+
+@pytest.mark.parametrize(
+    ("place", "told", "answer"), [("US-CA", "It is allowed", "allow"), ("US-OR", BANNED, "coarsen")]
+)
+async def test_of_a_precise_point_the_page_says_what_its_recipient_is_answered(site, monkeypatch, place, told, answer):
+    monkeypatch.setattr(service, "DEMO_PLACE", place)
+    done = await site.browser().opts_in(**TEEMO, **MAIL)
+    assert told in done.text
+    assert "the place in which you live" in done.text
+    assert await point(site, place) == answer
+
+
+async def test_where_nobody_knows_the_place_no_law_is_said_to_ban_it(site, monkeypatch):
+    """Its points bring their places along, and where the law lets them they go."""
+    monkeypatch.setattr(service, "DEMO_PLACE", None)
+    assert "It is allowed" in (await site.browser().opts_in(**TEEMO, **MAIL)).text
+    assert await point(site, "US-CA") == "allow"
+
+
+async def test_where_somebody_lives_is_told_by_their_own_page_alone(site):
+    """R13. The address shows that it is one's own, and not whose the account is that it belongs to."""
+    await site.call("/v1/links", account="a1", identifiers=[named("email", email(1))])
+    lives = {"choice": "opt_out", "purposes": ["profiling"], "place": "US-OR"}
+    await site.call("/v1/choices", identifiers=[named("account", "a1")], **lives)
+    assert BANNED in (await site.browser("a1").opts_in(**TEEMO, by="account")).text
+    done = await site.browser().opts_in(**TEEMO, **MAIL)
+    assert "It is allowed" in done.text
+    assert "the place in which you live" in done.text
+    assert await point(site, "US-CA") != "allow", "the control"
+
+
+@pytest.mark.parametrize("by", ["browser", "account"])
+async def test_whose_yes_it_was_reads_for_ever_what_holds(site, by):
+    browser = site.browser("a1", seconds=3600)
+    await browser.opts_in(**ADS, by=by)
+    site.clock.later = timedelta(minutes=16)
+    assert "It is allowed" in (await browser.get(last_page(browser))).text
+    page = last_page(browser)
+    await browser.opts_out()
+    assert "does not hold now" in (await browser.get(page)).text
+
+
+async def test_of_an_address_nothing_is_told_once_it_is_no_news(site):
+    browser = site.browser()
+    assert "It is allowed" in (await browser.opts_in(**ADS, **MAIL)).text
+    for minutes, told in ((14, "It is allowed"), (16, "Your yes was received")):
+        site.clock.later = timedelta(minutes=minutes)
+        assert told in (await browser.get(last_page(browser))).text
 
 
 async def test_it_is_taken_back_in_one_step_from_the_last_page(site):
@@ -420,6 +506,15 @@ async def test_a_link_in_a_language_is_kept_all_the_way(site):
     shown = await browser.post(f"{START}?lang=fr", **ADS, **MAIL)
     assert "Saisissez le code" in shown.text
     assert site.box.letters[0][1]["Content-Language"] == "fr"
+
+
+async def test_a_yes_has_no_page_that_calls_it_an_opt_out(site):
+    browser = site.browser()
+    await browser.opts_in(**ADS)
+    yes = last_page(browser).removeprefix(DONE)
+    assert (await browser.get(f"/privacy-choices/done/{yes}")).status_code == 404
+    assert (await browser.opts_out()).status_code == 200, "the control"
+    assert "/privacy-choices/done/" in browser.urls[-1]
 
 
 async def test_an_event_of_something_else_shows_no_opt_in(site):

@@ -103,7 +103,7 @@ def test_nothing_in_the_script_needs_leave_of_a_strict_policy():
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["silence.js", "tools.js"])
+@pytest.mark.parametrize("name", ["hosts.js", "silence.js", "tools.js"])
 async def test_what_the_script_imports_is_there_for_the_operators_other_hosts(client, name):
     assert f'import(HOME + "{name}")' in CONTENT.decode()
     assert (await client.get(f"/privacy-choices/{name}")).headers["access-control-allow-origin"] == "*"

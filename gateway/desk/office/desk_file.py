@@ -60,9 +60,9 @@ def desk_file(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def end_ways_in(folder: Path) -> None:
-    """Sessions, invitations and ceremonies of a file that was put back: they may be over, or used, since. Raises
+    """Sessions and invitations of a file that was put back: they may be over, or used, since. Raises
     `StoreUnavailable`.
     """
     with desk_file(folder) as db:
-        for table in ("session", "invitation", "step"):
+        for table in ("session", "invitation"):
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - ours

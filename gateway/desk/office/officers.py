@@ -1,15 +1,14 @@
 """Who sits at the desk: people with a role, the one-time invitations by which they register, their passkeys and company
 accounts, and their sessions, which end. The desk's doors and `gateway desk` call it.
 
-What lets somebody in (a session, an invitation, a step of a ceremony) is 256 random bits of which the SHA-256 is kept.
+What lets somebody in (a session, an invitation) is 256 random bits of which the SHA-256 is kept.
 A session ends when nobody used it for a while, and at a time in any case. Whoever is taken off the desk is out at once.
 """
 
-import json
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +21,6 @@ from gateway.ledger.subjects import milliseconds
 
 NAMED = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 INVITED_FOR, STEP_FOR = timedelta(days=3), timedelta(minutes=10)
-MOST_STEPS = 1_000  # ceremonies under way; of more, which strangers may begin, the oldest go
 
 
 class DeskRole(StrEnum):
@@ -224,26 +222,17 @@ class Officers:
             db.executemany("INSERT INTO lookup VALUES (?, ?)", [(name, milliseconds(now))] * count)
         return True
 
-    def keep_step(self, content: Mapping[str, str]) -> str:
-        """The token of what a ceremony under way has to remember, for ten minutes and one use."""
-        token, now = secrets.token_urlsafe(32), self.clock()
+    def use_step(self, asked: str) -> None:
+        """What a ceremony asked was answered rightly, which it is once: it is kept for as long as it could be answered
+        again. Nothing of a ceremony is stored before, since strangers begin as many as they like. Raises `NobodyAtDesk`
+        where it was answered before.
+        """
+        now = self.clock()
         with desk_file(self.folder) as db:
             db.execute("DELETE FROM step WHERE until < ?", (milliseconds(now),))
-            db.execute(
-                "DELETE FROM step WHERE hash NOT IN (SELECT hash FROM step ORDER BY until DESC LIMIT ?)",
-                (MOST_STEPS - 1,),
-            )
-            row = (_hash(token), json.dumps(dict(content)), milliseconds(now + STEP_FOR))
-            db.execute("INSERT INTO step VALUES (?, ?, ?)", row)
-        return token
-
-    def take_step(self, token: str) -> dict[str, str]:
-        """What it has to remember, once; nothing where it is over, or was taken."""
-        now = milliseconds(self.clock())
-        with desk_file(self.folder) as db:
-            row = db.execute("DELETE FROM step WHERE hash = ? RETURNING content, until", (_hash(token),)).fetchone()
-        content: dict[str, str] = json.loads(row[0]) if row and row[1] >= now else {}
-        return content
+            row = (_hash(asked), "", milliseconds(now + STEP_FOR))
+            if not db.execute("INSERT OR IGNORE INTO step VALUES (?, ?, ?)", row).rowcount:
+                raise NobodyAtDesk("This was answered already. Begin again.")
 
 
 def _refuse_anothers(row: tuple[str] | None, name: str) -> None:

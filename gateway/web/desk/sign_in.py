@@ -2,16 +2,18 @@
 named; and the one-time invitation by which somebody registers the first two.
 
 An invitation's code stands behind the # of its link, which no browser sends: no log of a server or proxy has it. The
-page hands it on in a form; without script it is pasted. A ceremony's challenge is good for ten minutes and one answer.
+page hands it on in a form; without script it is pasted. A ceremony's challenge is good for ten minutes and one right
+answer. Until then it lies sealed in the browser that began, and nowhere here: strangers begin as many as they like.
 
 `/desk/people` is who sits at the desk, for admins, who invite and take off.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -25,7 +27,8 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from gateway.desk.office.officers import DeskRole, NobodyAtDesk, Officer
+from gateway.desk.office.officers import STEP_FOR, DeskRole, NobodyAtDesk, Officer
+from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.ledger.subjects import moment
 from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
@@ -37,15 +40,20 @@ from gateway.web.shell.problem import Problem
 
 PASSKEY, COMPANY = "passkey", "company"
 SIGN_IN = "sign-in"  # the ceremony of whoever has a passkey
+T = TypeVar("T")
 MOST_ANSWER = 64 * 1024  # bytes of what an authenticator says
+UNDER_WAY = Sealed(b"desk-step/1", tuple[dict[str, str], float])  # what a ceremony has to remember, until when (Unix)
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """The doors before the desk. `company`: None where the operator has no sign-in of that kind."""
+    """The doors before the desk. `company`: None where the operator has no sign-in of that kind. `seals`: the keys that
+    what a ceremony has to remember is sealed with.
+    """
 
     door: DeskDoor
     company: Company | None
+    seals: Sequence[bytes] = field(repr=False)
 
     async def show(self, request: Request) -> Response:
         """`GET /desk/sign-in`: the ways that there are."""
@@ -67,7 +75,7 @@ class SignIn:
         options = webauthn.generate_authentication_options(
             rp_id=self._domain(), user_verification=UserVerificationRequirement.REQUIRED
         )
-        return await self._asked(SIGN_IN, options.challenge, webauthn.options_to_json(options))
+        return self._asked(SIGN_IN, options.challenge, webauthn.options_to_json(options))
 
     async def by_passkey(self, request: Request) -> Response:
         """`POST /desk/sign-in/passkey`: what it signed."""
@@ -87,6 +95,7 @@ class SignIn:
                 credential_current_sign_count=known.signed,
                 require_user_verification=True,
             )
+        await self._got(self.door.officers.use_step, bytes_to_base64url(challenge))
         await asyncio.to_thread(self.door.officers.passkey_used, credential, shown.new_sign_count)
         return await self._let_in(request, known.name, PASSKEY, script=True)
 
@@ -95,15 +104,15 @@ class SignIn:
         if self.company is None:
             raise Problem("not_found", "There is no company sign-in here.")
         url, step = await self.company.begin()
-        token = await asyncio.to_thread(self.door.officers.keep_step, step)
-        return with_cookie(go_on(url), STEP, token, desk_page.COMING_BACK)
+        return self._begun(go_on(url), step, desk_page.COMING_BACK)
 
     async def from_company(self, request: Request) -> Response:
         """`GET /desk/sign-in/back`: whoever it says; with an invitation in this browser, that is registered first."""
         if self.company is None:
             raise Problem("not_found", "There is no company sign-in here.")
-        step = await asyncio.to_thread(self.door.officers.take_step, desk_page.cookie_of(request, STEP))
+        step = self._under_way(request)
         subject = await self.company.subject(step, request.query_params)
+        await self._got(self.door.officers.use_step, step["state"])
         code = desk_page.cookie_of(request, INVITATION)
         if code:
             name = await self._got(self.door.officers.register_company, code, self.company.issuer, subject)
@@ -141,7 +150,7 @@ class SignIn:
                 resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
             ),
         )
-        return await self._asked(_registering(code), options.challenge, webauthn.options_to_json(options))
+        return self._asked(_registering(code), options.challenge, webauthn.options_to_json(options))
 
     async def new_passkey(self, request: Request) -> Response:
         """`POST /desk/invitation/passkey`: the new one, which lets its person in at once."""
@@ -157,6 +166,7 @@ class SignIn:
                 expected_origin=self.door.terms.url,
                 require_user_verification=True,
             )
+        await self._got(self.door.officers.use_step, bytes_to_base64url(challenge))
         name = await self._got(
             self.door.officers.register_passkey,
             code,
@@ -181,23 +191,35 @@ class SignIn:
             raise Problem("forbidden", "This invitation is over, or was used: ask for another one.")
         return name
 
-    async def _asked(self, ceremony: str, challenge: bytes, options: str) -> Response:
+    def _asked(self, ceremony: str, challenge: bytes, options: str) -> Response:
         """A ceremony's question, and the one cookie that its answer needs."""
         kept = {"ceremony": ceremony, "challenge": bytes_to_base64url(challenge)}
-        token = await asyncio.to_thread(self.door.officers.keep_step, kept)
-        return with_cookie(Response(options, 200, desk_page.HEADERS, wire.JSON), STEP, token)
+        return self._begun(Response(options, 200, desk_page.HEADERS, wire.JSON), kept)
+
+    def _begun(self, response: Response, step: Mapping[str, str], same_site: str = desk_page.ONLY_HERE) -> Response:
+        """The answer that begins a ceremony, with what it has to remember for ten minutes."""
+        until = (self.door.clock() + STEP_FOR).timestamp()
+        return with_cookie(response, STEP, UNDER_WAY.seal(self.seals, (dict(step), until)), same_site)
+
+    def _under_way(self, request: Request) -> dict[str, str]:
+        """The same as the browser brings it back; nothing where it is over, or not ours."""
+        try:
+            step, until = UNDER_WAY.open(self.seals, desk_page.cookie_of(request, STEP))
+        except OpeningFailed:
+            return {}
+        return step if until >= self.door.clock().timestamp() else {}
 
     async def _answered(self, request: Request, ceremony: str) -> tuple[bytes, dict[str, object]]:
         """The challenge that was asked in this ceremony, and what the browser says to it. Raises `Problem`."""
-        step = await asyncio.to_thread(self.door.officers.take_step, desk_page.cookie_of(request, STEP))
+        step = self._under_way(request)
         wire.require_json(request)
         said = wire.parse_body(await wire.read_body(request, MOST_ANSWER))
         if step.get("ceremony") != ceremony or not isinstance(said, dict):
-            raise Problem("forbidden", "This took too long, or was answered already. Begin again.")
+            raise Problem("forbidden", "This took too long. Begin again.")
         return base64url_to_bytes(step["challenge"]), said
 
-    async def _got(self, job: Callable[..., str], *about: object) -> str:
-        """What the list of officers gives: a name or a token. Raises `Problem` for who is not on it."""
+    async def _got(self, job: Callable[..., T], *about: object) -> T:
+        """What the list of officers gives: a name, a token, leave to go on. Raises `Problem` for who is not on it."""
         try:
             return await asyncio.to_thread(job, *about)
         except NobodyAtDesk as nobody:

@@ -29,7 +29,7 @@ from gateway.web.shell.words import COUNTRIES, COVERS, FINER, REGIONS, mark, nam
 SCRIPT = "text/javascript"
 STATIC = {page.STYLE: "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
           "tools.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
-MODULES = {"silence.js", "tools.js"}  # imported by consent.js, on the operator's other hosts too
+MODULES = {"hosts.js", "silence.js", "tools.js"}  # imported by consent.js, on the operator's other hosts too
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))

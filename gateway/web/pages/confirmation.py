@@ -39,7 +39,6 @@ from gateway.web.shell.visitor import Visitor, Visitors, jar_of
 from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, mark, named, numbered
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
-NEWS = timedelta(seconds=own_cookies.PROOF_SECONDS)  # after it, whoever has the page's address is told no news
 RECEIVED = mark("Received")
 FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that the site made for somebody who had said nothing
 TOLD_ALREADY = ("cookie:", AD_IDS[1])  # a site's own ids for this browser; the second reading of an advertising id
@@ -135,7 +134,8 @@ class Confirmation:
         """
         covers = ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER)
         this = kind == "browser" and covers != ELSEWHERE and not set(purposes).isdisjoint(ALL_PURPOSES)
-        if not this and self._consent.clock() - at > NEWS:
+        # A form needs no cookie, so nobody else than who sent it is known to have the address of what was just said.
+        if not positions.may_read(self._consent.clock() - at, own=this, said_here=True):
             some = _some(purposes)
             return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": some, "number": number}]
         if this:

@@ -27,7 +27,7 @@ from starlette.responses import Response
 from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import is_opting_in, opted_into, opting_in
-from gateway.consent.site import NOTHING_SAID, Word, brought_back, widened
+from gateway.consent.site import NOTHING_SAID, Word, brought_back, of_no_home, widened
 from gateway.consent.still_out import YesRests
 from gateway.consent.verbs import Consent
 from gateway.desk import history
@@ -336,8 +336,8 @@ class OptInPage:
         return self._acts.read(request, Wanted(Purpose(purpose), recipient), coded.kind)
 
     async def done(self, request: Request) -> Response:
-        """`GET /privacy-choices/opt-in/done/{event}`: what holds now, read back; the receipt; how to take it back. Its
-        first showing, in the browser that confirmed, has the ticket of the download (R16).
+        """`GET /privacy-choices/opt-in/done/{event}`: the receipt, how to take it back, and what holds now for whoever
+        may read that. Its first showing, in the browser that confirmed, has the ticket of the download (R16).
         """
         name = request.path_params["event"]
         try:
@@ -346,40 +346,48 @@ class OptInPage:
             found = None
         if found is None or found.kind not in FOR:  # an app's own is shown in the app
             raise Problem("not_found", "no such opt-in")
-        jar, visitor = jar_of(request.scope), self._steps.visitors.read(request.scope)
-        word = self._word(found, visitor)
-        shown = own_cookies.first_showing(self._consent.secrets.seals, jar, self._steps.now(), name)
+        keys, jar, now = self._consent.secrets.seals, jar_of(request.scope), self._steps.now()
+        shown = own_cookies.first_showing(keys, jar, now, name)
+        said_here = own_cookies.was_said_here(keys, jar, now, name)
         response = page.show_page(
             request,
             "opt_in_done.html",
             event=name,
             at=_minute(found.at),
-            kind=found.kind,
-            whose=FOR[found.kind],
             what=words.purposes_in_words(words.language_of(request), found.purpose, found.recipient),
-            holds=word is Word.OPTED_IN,
-            closed=word is Word.CLOSED,
-            why=await self._why(found, visitor, proved=shown is not None),
-            young=self._consent.checks.is_under_16([_subject(found)]),
             ticket=shown.ticket if shown else "",
+            now=await self._now(request, found, said_here=said_here, first=shown is not None),
         )
-        own_cookies.keep_proofs(response, self._consent.secrets.seals, shown, self._steps.now())
+        own_cookies.keep_proofs(response, keys, shown, now)
         return response
 
-    def _word(self, found: OptedIn, visitor: Visitor) -> Word:
+    async def _now(self, request: Request, found: OptedIn, *, said_here: bool, first: bool) -> dict[str, Any] | None:
+        """What holds now, and of what; None for whoever may not read it."""
+        visitor = self._steps.visitors.read(request.scope)
+        own, since = self._is_own(found, visitor), self._consent.clock() - found.at
+        if not positions.may_read(since, own=own, said_here=said_here):
+            return None
+        word = self._word(found, visitor, own=own)
+        return {
+            "kind": found.kind,
+            "whose": FOR[found.kind],
+            "holds": word is Word.OPTED_IN,
+            "closed": word is Word.CLOSED,
+            "why": await self._why(found, visitor, proved=first),
+            "young": self._consent.checks.is_under_16([_subject(found)]),
+        }
+
+    def _word(self, found: OptedIn, visitor: Visitor, *, own: bool) -> Word:
         """What holds of what was opted in to, for what it is for: an opt-out of something that it belongs to still
-        stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too.
+        stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too;
+        where somebody lives is told by no other page than their own (R13).
         """
         checks, subject = self._consent.checks, [_subject(found)]
-        if found.kind == BROWSER and self._is_own(found, visitor):
+        if found.kind == BROWSER and own:
             site = self._steps.visitors.site(visitor, self._steps.visitors.subjects(visitor))
         else:
             site = checks.site(subject, NOTHING_SAID, visitor.place)
-        word = checks.words(site, [found.purpose])[found.purpose]
-        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN, Word.CLOSED}:
-            granted = checks.granted(subject, found.recipient, found.purpose, visitor.place)
-            return Word.OPTED_IN if granted else Word.NEEDS_YES
-        return word
+        return checks.word_of_yes(site if own else of_no_home(site), subject, found.purpose, found.recipient)
 
     def _is_own(self, found: OptedIn, visitor: Visitor) -> bool:
         """Whether the request shows that it is of the browser or the account that opted in."""

@@ -8,6 +8,7 @@ date, a value, or whose.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gateway.consent.site import Word, widened
 from gateway.consent.still_out import Still, Where
@@ -15,6 +16,7 @@ from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.terms import Purpose
+from gateway.web.shell import own_cookies
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import mark, named
 
@@ -62,6 +64,16 @@ OF_A_DEVICE = mark(
     "The opt-out came to your %(our_account)s from a device. It can be taken back for your %(our_account)s; that"
     " device itself stays opted out."
 )
+
+NEWS = timedelta(seconds=own_cookies.PROOF_SECONDS)
+
+
+def may_read(since: timedelta, *, own: bool, said_here: bool) -> bool:
+    """Whether the page of one entry tells what holds now. Its address is for ever and anybody may have it: recipients
+    get the entry's id with a row (R7). So it tells the browser or account that the entry is of, and for a while
+    whoever said it; anybody else reads the same words whatever became of it since, or of the number's next holder.
+    """
+    return own or (said_here and since <= NEWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,14 @@ def is_same_origin(headers: Mapping[str, str], origins: Collection[str] = ()) ->
     return bool(origin) and (origin in origins or _is_host(origin, headers))
 
 
+def leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
+    """What lets a page of the operator's other origins read an answer, with credentials; for a stranger's none."""
+    origin = headers.get("origin", "")
+    if not origin or origin not in origins:
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+
+
 def _is_host(origin: str, headers: Mapping[str, str]) -> bool:
     try:
         return urlsplit(origin).netloc == headers.get("host", "")

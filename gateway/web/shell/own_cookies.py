@@ -179,6 +179,12 @@ def first_showing(keys: Sequence[bytes], jar: Jar, now: int, event: str) -> Proo
     return kept.shown() if kept and fresh else None
 
 
+def was_said_here(keys: Sequence[bytes], jar: Jar, now: int, event: str) -> bool:
+    """Whether it was in this browser, and no while ago, that what the confirmation of this event is of was said."""
+    kept = read_proof_cookie(keys, jar, now)
+    return kept is not None and kept.events[0] == event
+
+
 def keep_proofs(response: Response, keys: Sequence[bytes], kept: ProofsKept | None, now: int) -> None:
     """Has an answer bring them along, where there are any that browsers keep."""
     made = set_proof_cookie(keys, kept, now) if kept else None

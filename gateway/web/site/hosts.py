@@ -1,10 +1,10 @@
 """Hosts that the site's pages were seen to talk to, by day, and which recipient each is registered as (R1, L43).
 `gateway hosts` reads them.
 
-POST /privacy-choices/hosts takes JSON `{"hosts": ["cdn.example.net"]}` of the page's own script, same-origin, no key,
-only with `[site] inventory`. It is said by browsers, so by anybody: names only, no path, query or page, bounded in
-number and in how fast they grow, and a label that may be somebody's id is left out; whoever sends it is not looked at.
-A host that is not registered is a third party whether or not it was ever seen.
+POST /privacy-choices/hosts takes JSON `{"hosts": ["cdn.example.net"]}` of the page's own script, on the operator's
+other origins too, no key, only with `[site] inventory`. It is said by browsers, so by anybody: names only, no path,
+query or page, bounded in number and in how fast they grow, and a label that may be somebody's id is left out; whoever
+sends it is not looked at. A host that is not registered is a third party whether or not it was ever seen.
 """
 
 import asyncio
@@ -190,7 +190,8 @@ class HostsSeen:
         self._metrics.hosts.labels("too_many").inc(max(0, len(hosts) - MOST_SEEN))
         if news:
             await self._save()
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        leave = cross_site.leave(request.headers, self._origins)  # nothing is in it, but a browser calls it an error
+        return Response(status_code=204, headers={"Cache-Control": "no-store", **leave})
 
     async def _save(self) -> None:
         try:

@@ -97,8 +97,8 @@ class Status:
         self._enforced = (delivery_policy(options.hosts), options.service_workers) if options.enforce else None
 
     async def preflight(self, request: Request) -> Response:
-        """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
-        leave = self._leave(request)
+        """`OPTIONS` of what the script asks: which of the operator's other origins may, with credentials."""
+        leave = cross_site.leave(request.headers, self._origins)
         if leave:
             leave |= {
                 "Access-Control-Allow-Methods": "GET, POST",
@@ -106,13 +106,6 @@ class Status:
                 "Access-Control-Max-Age": str(MAX_AGE),
             }
         return Response(status_code=204, headers={**leave, "Vary": "Origin"})
-
-    def _leave(self, request: Request) -> dict[str, str]:
-        """For a stranger's page none."""
-        origin = request.headers.get("origin", "")
-        if not origin or origin not in self._origins:
-            return {}
-        return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/status`"""
@@ -156,7 +149,7 @@ class Status:
                 EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site)) if self._enforced else UNSET
             ),
         )
-        headers = {**HEADERS, **self._leave(request)}
+        headers = {**HEADERS, **cross_site.leave(request.headers, self._origins)}
         response = Response(wire.json_of(body), headers=headers, media_type="application/json")
         if self._origins:  # caches are told that it matters who asked
             response.headers.add_vary_header("Origin")
