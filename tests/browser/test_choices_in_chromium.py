@@ -326,6 +326,15 @@ def allowed(page, url):
     page.locator("summary").click()
 
 
+def received(page, url):
+    """The same page for whoever only has its address."""
+    allowed(page, url)
+    page.context.clear_cookies()
+    page.reload()
+    page.get_by_role("heading", name="Your yes was received").wait_for()
+    page.locator("summary").click()
+
+
 def one_use_again(page, url):
     """Opted out, and one use allowed again: some of each sentence on one page."""
     allowed(page, url)
@@ -393,6 +402,7 @@ STATES = [
     first_step,
     second_step,
     allowed,
+    received,
     one_use_again,
     erasing,
     erased,
