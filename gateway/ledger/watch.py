@@ -283,7 +283,8 @@ class FileWatch(LedgerWatch):
         if self._descriptor in {None, descriptor}:
             self._descriptor = descriptor
         elif grown:
-            self.adopted += 1  # first: the writer compares it after its look at the file
+            self.generation += 1  # first: what the writer commits to it from now on is read nowhere else
+            self.adopted += 1  # before it is held: the writer compares it after its look at the file
             self._descriptor = descriptor
 
 

@@ -207,6 +207,15 @@ class TestWithAJudge:
         judged.prove_file()
         assert judged.generation >= before
 
+    def test_readers_open_it_anew_also_where_no_proof_failed_meanwhile(self, folder, clock):
+        made, file = FileWatch(SqliteStore(folder), 1, clock, judge=lambda _: True), folder / schema.FILE
+        made._prove()
+        (folder / "other").write_bytes(file.read_bytes())
+        (folder / "other").replace(file)
+        made._prove()
+        assert (made.adopted, made.generation, made.fresh()) == (1, 2, True)
+        made.stop()
+
     def test_one_that_nobody_can_vouch_for_is_not(self, folder, judged, said):
         said["grown"] = False
         self.put_another(folder)
