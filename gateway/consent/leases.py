@@ -52,6 +52,7 @@ OF_A_FILE = f"{LIVE} UNION ALL {END}"
 SERVED = f"""{LIVE} UNION ALL
 SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <> ? UNION ALL
 {END}"""  # noqa: S608 - ours
+ENDS_WITHIN = 1.0  # seconds that whoever reads still may take at the end
 LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
 
 
@@ -281,7 +282,14 @@ class Leases:
         return max(self.terms.seconds, LONGEST) if lately else self.terms.seconds
 
     def close(self) -> None:
-        self._let_go()
+        """Where a thread reads still, for a server says nothing, it stays open: SQLite's library crashes where one
+        thread closes what another is using.
+        """
+        if self._reading.acquire(timeout=ENDS_WITHIN):
+            try:
+                self._let_go()
+            finally:
+                self._reading.release()
 
     def _let_go(self) -> None:
         db, self._db = self._db, None

@@ -343,6 +343,17 @@ def test_a_service_reads_its_leases_anew_when_its_watch_took_another_file(house)
     assert leases._db is not before
 
 
+def test_a_connection_is_not_closed_while_a_thread_reads_on_it(ledger, monkeypatch):
+    """SQLite's library would take the process with it."""
+    monkeypatch.setattr(leases_of, "ENDS_WITHIN", 0.01)
+    ledger.leases.position()
+    with ledger.leases._reading:
+        ledger.leases.close()
+        assert ledger.leases._db.execute("SELECT 1").fetchone() == (1,)
+    ledger.leases.close()
+    assert ledger.leases._db is None
+
+
 def test_a_connection_that_failed_is_let_go_whatever_was_read_on_it(ledger):
     for read in (ledger.leases.position, ledger.leases.live):
         read()
