@@ -254,6 +254,7 @@ class Writer:
         """Whoever waits still is answered, so that the process can end; the thread finds nothing more to write."""
         left, in_hand = self._left_over(), self._in_hand
         self._queue.put(None)
+        self._watch.leave()
         log(f"the writer does not end: the disk or the server says nothing; not kept of what waited: {len(left)}")
         for each in left:
             _answer(each, None, NothingKept("nothing was kept: the service ends"))
