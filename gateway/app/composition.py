@@ -80,9 +80,9 @@ from gateway.state.upkeep import HostState
 Clock = Callable[[], datetime]
 
 
-def leases(store: Store, settings: Settings, keeper: StateKeeper) -> contextlib.closing[Leases]:
-    terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
-    return contextlib.closing(Leases(store, terms, boot_seconds, applied=keeper.applied))
+def leases(store: Store, settings: Settings, keeper: StateKeeper, watch: LedgerWatch) -> contextlib.closing[Leases]:
+    terms, known = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases), lambda: watch.generation
+    return contextlib.closing(Leases(store, terms, boot_seconds, applied=keeper.applied, generation=known))
 
 
 def looked_up(
@@ -184,7 +184,7 @@ def open_house(
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
-            leases=stack.enter_context(leases(store, settings, keeper)),
+            leases=stack.enter_context(leases(store, settings, keeper, watch)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
             forgotten_by=turn.forgotten_by, asked=asked,
         )  # fmt: skip

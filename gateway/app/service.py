@@ -421,7 +421,7 @@ async def _opened(
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged.inc, shadow, metrics.in_shadow)
         listed = DeletionDues(house.writer.store, clock)
         own, turns = (house.telling, house.witnessing, house.disclosing), _turns(settings, clock, siblings)
-        for each in (*own, filing, decided, rehearsing, house.agents, listed, turns):
+        for each in (*own, filing, decided, rehearsing, house.agents, listed, turns, house.writer):  # ends first
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(

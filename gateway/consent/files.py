@@ -29,7 +29,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from gateway.choice.recipient import Recipient
@@ -48,6 +48,8 @@ KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has 
 MARK = struct.Struct(">16sQ")
 MARKS_AT_ONCE = 1000  # of one transaction: 10 ms of the writer
 LOCKS, LOCK_NAMES, LOCK_PAUSE = "sealing", 4, 0.05  # hexadecimal digits of a name: two jobs in 65,536 share one
+P = ParamSpec("P")
+T = TypeVar("T")
 MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
 
 
@@ -279,6 +281,21 @@ async def upload(command: Sequence[str], path: Path) -> bool:
             process.kill()
 
 
+async def _done(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """In a thread. Whoever is cancelled meanwhile goes on once it is done all the same: what it works on would be
+    closed under it, and a job's lock left while it writes.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([working])
+        working.exception()  # nobody asks for it any more
+        raise
+
+
 SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
 Reader = Callable[[Recipient, bytes], ShareRow]  # a posted line as a row
 BETWEEN = b" "  # a handle and the line that it is of; before what was put by without one stands a brace
@@ -344,11 +361,11 @@ class Filing:
         ]
         async with self._alone(recipient.name, name):
             job = self._job(recipient, name)
-            sealed = await asyncio.to_thread(job.sealed)
+            sealed = await _done(job.sealed)
             if sealed and self._stands(recipient, sealed):
                 raise JobOver("the job was sealed; take another name for further rows")
             if going:
-                await asyncio.to_thread(job.append, going)
+                await _done(job.append, going)
         return told
 
     async def seal(self, recipient: Recipient, name: str, read: Reader) -> Filed:
@@ -357,13 +374,13 @@ class Filing:
         """
         async with self._alone(recipient.name), self._alone(recipient.name, name):
             job = self._job(recipient, name)
-            sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
+            sealed, refused, made = await _done(job.sealed), dict[str, int](), False
             if sealed is None or not self._stands(recipient, sealed):
-                if not await asyncio.to_thread(lambda: job.is_there):
+                if not await _done(lambda: job.is_there):
                     raise NoSuchJob("no rows wait under this name")
                 if sealed:
                     await self._settle(recipient, sealed, "unknown")
-                    await asyncio.to_thread(job.discard)
+                    await _done(job.discard)
                 (sealed, refused), made = await self._make(recipient, name, job, read), True
             return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
 
@@ -384,24 +401,24 @@ class Filing:
         lock = self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
         async with self._busy[joined]:
             with contextlib.ExitStack() as stack:
-                while not await asyncio.to_thread(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
+                while not await _done(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
                     await asyncio.sleep(LOCK_PAUSE)
                 yield
 
     async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[SealedFile, dict[str, int]]:
         began, since = self._clock(), await self._sharing.size()
-        parts, counted = await asyncio.to_thread(job.begin), Counter[str]()
+        parts, counted = await _done(job.begin), Counter[str]()
         try:
-            chunks = await asyncio.to_thread(lambda: iter(job.chunks()))
-            while (lines := await asyncio.to_thread(next, chunks, None)) is not None:
+            chunks = await _done(lambda: iter(job.chunks()))
+            while (lines := await _done(next, chunks, None)) is not None:
                 rows = [_put_by(recipient, line, read) for line in lines]
                 taken = await self._sharing.take(recipient, rows, since)
                 counted.update(str(item.reason) for item in taken.shared if item.outcome != "sealed")
-                await asyncio.to_thread(parts.write, taken.lines, taken.marks)
+                await _done(parts.write, taken.lines, taken.marks)
         except BaseException:
             parts.abandon()
             raise
-        return await asyncio.to_thread(self._publish, recipient, name, job, parts, began), dict(counted)
+        return await _done(self._publish, recipient, name, job, parts, began), dict(counted)
 
     @staticmethod
     def _publish(recipient: Recipient, name: str, job: Job, parts: Parts, began: datetime) -> SealedFile:
@@ -427,12 +444,12 @@ class Filing:
                 await self._settle(recipient, sealed, "unknown")
                 return "unknown"
         await self._settle(recipient, sealed, "sent")
-        await asyncio.to_thread(job.arrived)
+        await _done(job.arrived)
         return "sent"
 
     async def _settle(self, recipient: Recipient, sealed: SealedFile, outcome: str) -> None:
-        marks = await asyncio.to_thread(sealed.marks)
-        while (some := await asyncio.to_thread(next, marks, None)) is not None:
+        marks = await _done(sealed.marks)
+        while (some := await _done(next, marks, None)) is not None:
             await self._sharing.settle(recipient, some, outcome)
 
 

@@ -19,7 +19,7 @@ import contextlib
 import math
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -43,12 +43,16 @@ FORGOTTEN = DAY_MS  # after which nobody is told of a dropped one any more
 LOOKS, LOOKS_AGAIN = 0.005, 0.125
 HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
+# The row of nobody tells how far what was read goes: a server that was cut off from the others knows nothing of who
+# came since, and a file that lay in the ledger's place for a while nothing of who renewed.
+END = f"SELECT '', '', x'', 0, ({LAST_PLACE}) FROM head"  # noqa: S608 - ours
+OF_A_FILE = f"{LIVE} UNION ALL {END}"
 # Of other machines the count of their renewals, which no clock makes; of this one none, for another boot of it, or a
-# clone, answers nobody beside it (`PostgresConnection.take_row`). The row of nobody tells how far what was read goes: a
-# server that was cut off from the others knows nothing of who came since.
+# clone, answers nobody beside it (`PostgresConnection.take_row`).
 SERVED = f"""{LIVE} UNION ALL
 SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <> ? UNION ALL
-SELECT '', '', x'', 0, ({LAST_PLACE}) FROM head"""  # noqa: S608 - ours
+{END}"""  # noqa: S608 - ours
+ENDS_WITHIN = 1.0  # seconds that whoever reads still may take at the end
 LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
 
 
@@ -87,7 +91,7 @@ class HeldLeases(NamedTuple):
     """
 
     leases: list[Lease]
-    known: float
+    known: int
     at: float
 
 
@@ -112,12 +116,13 @@ class Terms:
 
 class Leases:
     """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME.
-    `applied`: up to which position this machine's own state has the ledger.
+    `applied`: up to which position this machine's own state has the ledger. `generation`: the watch's, another one
+    whenever what lies at the ledger's path may be another file than before.
     """
 
     def __init__(
         self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None,
-        applied: Callable[[], int] | None = None,
+        applied: Callable[[], int] | None = None, *, generation: Callable[[], int] = int,
     ) -> None:  # fmt: skip
         self.terms = terms
         self._store, self._applied = store, applied
@@ -125,6 +130,7 @@ class Leases:
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
         self._db: sqlite3.Connection | None = None
+        self._generation, self._opened_as = generation, -1
         self._of_turn: HeldLeases | asyncio.Future[HeldLeases] | None = None
         self._reading = threading.Lock()  # threads share the connection, and what is known of each row
         self._first = dict[str, tuple[tuple[bytes, int], float]]()  # since when each row is known as it is
@@ -209,8 +215,7 @@ class Leases:
 
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
-        with self._reading:
-            return log_end(self._reader())
+        return self._read_by(log_end)
 
     async def settled(self, position: int) -> float:
         """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
@@ -277,9 +282,19 @@ class Leases:
         return max(self.terms.seconds, LONGEST) if lately else self.terms.seconds
 
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        """Where a thread reads still, for a server says nothing, it stays open: SQLite's library crashes where one
+        thread closes what another is using.
+        """
+        if self._reading.acquire(timeout=ENDS_WITHIN):
+            try:
+                self._let_go()
+            finally:
+                self._reading.release()
+
+    def _let_go(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
 
     def _until(
         self, held: tuple[bytes, int, int, int, int] | None, applied: int, position: int, now: int, term: int
@@ -315,7 +330,11 @@ class Leases:
 
     def _behind(self, position: int, held: HeldLeases) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
-        if held.known < position or self._lacks(position):
+        if held.known < position:
+            if not self.shared:  # another file than the one that was committed to; the path may lead to that by now
+                self._opened_as = -1
+            return LONGEST + LATE
+        if self._lacks(position):
             return LONGEST + LATE
         return max((lease.ends - held.at for lease in held.leases if lease.applied < position), default=0.0)
 
@@ -324,7 +343,10 @@ class Leases:
         return self.shared and self._applied is not None and self._applied() < position
 
     def _reader(self) -> sqlite3.Connection:
-        if self._db is None:
+        """Under `_reading`."""
+        if self._db is None or self._opened_as != self._generation():
+            self._let_go()
+            self._opened_as = self._generation()
             self._db = self._store.open_to_read()
         return self._db
 
@@ -346,25 +368,31 @@ class Leases:
         self._of_turn = None
 
     def _read(self) -> HeldLeases:
+        return self._read_by(self._read_served if self.shared else self._read_file)
+
+    def _read_by(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """A connection that failed is let go, whatever was read on it."""
         with self._reading:
             try:
-                return self._read_served() if self.shared else self._read_file()
+                return read(self._reader())
             except sqlite3.Error:
-                self.close()
+                with contextlib.suppress(sqlite3.Error):
+                    self._let_go()
                 raise
 
-    def _read_file(self) -> HeldLeases:
+    def _read_file(self, db: sqlite3.Connection) -> HeldLeases:
         at, anew = self._clock(), self._began + LONGEST + LATE  # of before a boot nobody knows the end
-        rows: list[LeaseRow] = self._reader().execute(LIVE).fetchall()
+        rows: list[LeaseRow] = db.execute(OF_A_FILE).fetchall()
         ours = (
             (holder, name, until / 1000 if boot == self._boot else anew, applied, boot != self._boot)
             for holder, name, boot, until, applied in rows
+            if holder
         )
-        return HeldLeases([Lease(*each) for each in ours], math.inf, at)
+        return HeldLeases([Lease(*each) for each in ours], _known(rows), at)
 
-    def _read_served(self) -> HeldLeases:
+    def _read_served(self, db: sqlite3.Connection) -> HeldLeases:
         """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
-        db, at = self._reader(), self._clock()
+        at = self._clock()
         found: list[LeaseRow] = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
         seen, before, self._first = self._clock(), self._first, {}
         leases = []
@@ -375,7 +403,12 @@ class Leases:
             self._first[holder] = (boot, until), first if as_it_is == (boot, until) else seen
             ends = until / 1000 if boot == self._boot else self._first[holder][1] + LONGEST + LATE
             leases.append(Lease(holder, name, ends, applied, of_before=False))
-        return HeldLeases(leases, max(end_behind(row[4]) for row in found if not row[0]), at)
+        return HeldLeases(leases, _known(found), at)
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _known(rows: Sequence[LeaseRow]) -> int:
+    """How far the ledger goes that showed these: up to nothing, where it has no head."""
+    return max((end_behind(row[4]) for row in rows if not row[0]), default=0)

@@ -222,9 +222,10 @@ class Evidence:
         """Writes that the service stopped. Where that cannot be written, its file stays and the next start tells."""
         self._thread.stop()
         self._close(STOP, self._clock())
-        try:
-            self._write()
-        except StoreUnavailable:
+        with contextlib.suppress(StoreUnavailable):
+            if not self._writer.hangs():  # it would be waited for in vain
+                self._write()
+        if self._waiting:
             self._keep()
             self._running.let_go()
         else:

@@ -122,7 +122,7 @@ class LedgerWatch(Vouching):
         self._judge, self._waits, self._tell, self._state = judge, waits, tell, state or NoState()
         self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
         self.advances: Callable[[int, bytes], None] = _nothing
-        self._stop = threading.Event()
+        self._stop, self._left = threading.Event(), False
         self._thread: threading.Thread | None = None
         self._proving = threading.Lock()
         self._saying, self._failures = threading.Lock(), 0
@@ -141,10 +141,14 @@ class LedgerWatch(Vouching):
         self._thread.start()
 
     def stop(self) -> None:
-        """After every connection of this process is closed."""
+        """After every connection of this process is closed, but for those of a writer that does not end (`leave`)."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(ENDS_WITHIN)
+
+    def leave(self) -> None:
+        """The writer does not end: nothing of what it writes on may be taken from under it."""
+        self._left = True
 
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""
@@ -241,7 +245,10 @@ class FileWatch(LedgerWatch):
         self._seen: dict[tuple[int, int], int] = {}  # every file that the path led to, by device and inode
 
     def stop(self) -> None:
+        """Where a thread does not end, its own or the writer's, they stay open until the process ends."""
         super().stop()
+        if self._left or (self._thread is not None and self._thread.is_alive()):
+            return
         while self._seen:
             os.close(self._seen.popitem()[1])
         self._descriptor = None
@@ -283,7 +290,8 @@ class FileWatch(LedgerWatch):
         if self._descriptor in {None, descriptor}:
             self._descriptor = descriptor
         elif grown:
-            self.adopted += 1  # first: the writer compares it after its look at the file
+            self.generation += 1  # first: what the writer commits to it from now on is read nowhere else
+            self.adopted += 1  # before it is held: the writer compares it after its look at the file
             self._descriptor = descriptor
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
@@ -38,9 +38,10 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
-# Seconds that the thread may take at the end: what systemd's thirty leave beside the open requests, of which none waits
-# for a commit any more (13), and the threads of the emergency file and of the watch (5 each).
-ENDS_WITHIN = 7.0
+# Seconds that one batch may take once the service stops, or the thread at its end: what systemd's thirty leave beside
+# the open requests (13) and the threads of the emergency file and of the watch (5 each). Never both: where a batch
+# takes as long, whoever waits is answered there and then, and the end waits for the thread no more.
+ENDS_WITHIN, LOOKS = 7.0, 0.1
 PARTS = 8  # of what makes few runs of many, while nobody waits
 ADVANCES_AGAIN = 0.25  # seconds between two times that what others made of the tree is taken for signed: milliseconds
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
@@ -219,6 +220,23 @@ class Writer:
         future = _begun()
         return await self._waiter.outcome(QueuedJob(job, future, asks), future, seconds, self.hangs if hasty else bool)
 
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Once it is left, before anything of the service ends, whoever waits for a commit is answered also where the
+        thread hangs: what ends first writes what is left, and knows no other limit.
+        """
+        try:
+            yield
+        finally:
+            threading.Thread(target=self._end_hanging, name="ledger-writer-ends", daemon=True).start()
+
+    def _end_hanging(self) -> None:
+        while not self._closed and self._thread.is_alive():
+            if self._busy_for() > ENDS_WITHIN:
+                self._closed = True
+                self._leave()
+            time.sleep(LOOKS)
+
     def close(self, *, patiently: bool = False) -> bool:
         """Finishes what is queued, checkpoints, and lets the file go. False: a disk or a server that says nothing has
         the thread, perhaps for ever. What waits is kept nowhere then, and of what is in hand nobody knows.
@@ -236,6 +254,7 @@ class Writer:
         """Whoever waits still is answered, so that the process can end; the thread finds nothing more to write."""
         left, in_hand = self._left_over(), self._in_hand
         self._queue.put(None)
+        self._watch.leave()
         log(f"the writer does not end: the disk or the server says nothing; not kept of what waited: {len(left)}")
         for each in left:
             _answer(each, None, NothingKept("nothing was kept: the service ends"))
@@ -256,8 +275,11 @@ class Writer:
 
     def hangs(self) -> bool:
         """Whether a batch, or the work between two, takes so long that what came now would be waited for in vain."""
+        return self._busy_for() > HANGS_AFTER
+
+    def _busy_for(self) -> float:
         busy = self._busy_since
-        return busy is not None and time.monotonic() - busy > HANGS_AFTER
+        return 0.0 if busy is None else time.monotonic() - busy
 
     def _run(self) -> None:
         open_ = True

@@ -72,7 +72,7 @@ class Follower(Vouching):
         self._held = contextlib.ExitStack()
         self._child = False
         self.why = "it has not begun"
-        self._following = Every("replica-feed", PAUSE, self._follow, first=0)
+        self._following = Every("replica-feed", PAUSE, self._follow, first=0, last=self._let_go)
         self._leasing = Every("replica-lease", TERM / A_TERM, self._keep_lease)
 
     def start(self) -> None:
@@ -105,11 +105,18 @@ class Follower(Vouching):
             return
         with self._changing:
             self._turn, self.fresh_until = self._turn + 1, 0.0
+            self._asked.clear()
         self._following.end()
         self._leasing.stop(2 * TERM)
         self._following.stop(2 * TERM)
         with contextlib.suppress(FeedRefused, Gone):
             self._feed.leave(self._holder, TERM)
+
+    def _let_go(self) -> None:
+        """In the thread that applies, behind all that it does, however long that takes: whoever was let into the folder
+        before would be put out of force by what it puts in force, and a mark would say of pages that are written still
+        that they are whole.
+        """
         held, self.state, self._making = self.state, None, None
         with contextlib.suppress(lmdb.Error, OSError):
             if held is not None:

@@ -329,8 +329,8 @@ class HostState:
             except (StateRefused, NotAState):
                 return
             try:
-                with self._opening:
-                    environment.put_in_force(made)
+                environment.put_in_force(made)
+                with self._opening:  # never while the disk is waited for: a check may wait here, in the loop
                     self._held = self._followed = made
                 self._held_back, self._unswept = 0, True
             except BaseException:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from support import inside
 
+from gateway.app import service
+from gateway.app.composition import now
 from gateway.app.service import in_front_of
+from gateway.consent.decisions import COUNTED_AS, Draft
+from gateway.consent.disclosing import UncountedRow
 from gateway.web.shell import lifespan
 from gateway.web.shell.lifespan import NotStarted
+from gateway.web.shell.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +161,25 @@ async def end_tasks():
     mine[0].cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await mine[0]
+
+
+async def test_a_stop_comes_to_its_end_although_a_commit_does_not(folder, monkeypatch):
+    """What left and cannot be written any more is counted as lost, and the next start tells of the stop."""
+    monkeypatch.setattr("gateway.ledger.writer.ENDS_WITHIN", 0.2)
+    stands, says, told = threading.Event(), threading.Event(), []
+    try:
+        async with (
+            asyncio.timeout(60),
+            service._opened(folder, inside.settings(), Metrics(), dev=True, clock=now) as doors,
+        ):
+            disclosing, writer = doors.house.disclosing, doors.house.writer
+            monkeypatch.setattr(disclosing, "_tell", lambda *each: told.append(each))
+            writer.submit(lambda _: stands.set() or says.wait(60))
+            assert await asyncio.to_thread(stands.wait, 30)
+            draft = Draft("teemo", ("sale",), ("ad_id",), next(iter(COUNTED_AS)), False, b"", 0, 0)
+            disclosing._waiting.append(UncountedRow(draft, bytes(16), 0, 0))
+    finally:
+        says.set()
+    await asyncio.to_thread(writer._thread.join, 60)
+    assert told == [("teemo", "lost", 1)]
+    assert [*(folder / "running").glob("*.json")]

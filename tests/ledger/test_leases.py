@@ -1,6 +1,8 @@
 """How long a replica that is behind may go on, on a clock of the test's own."""
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -11,6 +13,7 @@ from support.examples import examples
 from gateway.consent import leases as leases_of
 from gateway.consent.leases import LATE, Leases, Renewal, Terms
 from gateway.fold.record import ActUsed, Record
+from gateway.ledger.store import SqliteStore
 
 TERM = 2.0
 
@@ -250,8 +253,6 @@ def test_the_leases_are_read_once_for_all_who_go_on_in_one_turn_and_anew_for_tho
 
 
 def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger, monkeypatch):
-    import sqlite3
-
     def fails():
         raise sqlite3.OperationalError
 
@@ -294,3 +295,69 @@ def test_a_server_that_says_nothing_keeps_nobody_waiting_for_longer_than_a_term(
             silent.set()
 
     asyncio.run(waits())
+
+
+@pytest.fixture
+def beside(ledger, tmp_path):
+    """(Leases that read a copy of the ledger's file in its place, what puts the right one back, the watch's count)."""
+    store, generation = ledger.house.writer.store, [1]
+    ledger.renew(ledger.leases.position())
+    copy = SqliteStore(tmp_path / "copy")
+    copy.folder.mkdir()
+    with contextlib.closing(store.open_to_read()) as db:
+        db.execute("VACUUM INTO ?", (str(copy.name),))
+    made = Leases(copy, Terms(TERM), lambda: ledger.at, ledger.boot, generation=lambda: generation[0])
+    assert made.live() == 1
+    yield made, lambda: setattr(made, "_store", store), generation
+    made.close()
+
+
+def test_a_file_that_lay_in_the_ledgers_place_for_a_while_tells_nobody_that_no_lease_is_left(ledger, beside):
+    """Its rows stand still, so that every lease in it is over soon."""
+    leases, put_back, _ = beside
+    known = ledger.leases.position()
+    position = ledger.change()
+    ledger.at += TERM - 0.1
+    assert ledger.renew(known).seconds > 0, "it is behind, and may answer for a little longer"
+    ledger.at += 0.2
+    put_back()
+    assert leases.longest(position) == TERM + LATE
+    ledger.renew(position)
+    assert leases.longest(position) == 0, "it goes on reading the other file"
+
+
+def test_the_leases_are_read_from_the_file_that_the_watch_takes_for_the_ledger(ledger, beside):
+    leases, put_back, generation = beside
+    ledger.renew(ledger.leases.position(), holder="b")
+    put_back()
+    generation[0] += 1
+    assert leases.live() == 2
+
+
+def test_a_service_reads_its_leases_anew_when_its_watch_took_another_file(house):
+    leases = house.consent.leases
+    leases.position()
+    before = leases._db
+    house.writer._watch.generation += 1
+    leases.position()
+    assert leases._db is not before
+
+
+def test_a_connection_is_not_closed_while_a_thread_reads_on_it(ledger, monkeypatch):
+    """SQLite's library would take the process with it."""
+    monkeypatch.setattr(leases_of, "ENDS_WITHIN", 0.01)
+    ledger.leases.position()
+    with ledger.leases._reading:
+        ledger.leases.close()
+        assert ledger.leases._db.execute("SELECT 1").fetchone() == (1,)
+    ledger.leases.close()
+    assert ledger.leases._db is None
+
+
+def test_a_connection_that_failed_is_let_go_whatever_was_read_on_it(ledger):
+    for read in (ledger.leases.position, ledger.leases.live):
+        read()
+        ledger.leases._db.close()
+        with pytest.raises(sqlite3.Error):
+            read()
+        assert read() >= 0

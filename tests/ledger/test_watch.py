@@ -1,4 +1,5 @@
 import contextlib
+import threading
 
 import pytest
 
@@ -208,6 +209,15 @@ class TestWithAJudge:
         judged.prove_file()
         assert judged.generation >= before
 
+    def test_readers_open_it_anew_also_where_no_proof_failed_meanwhile(self, folder, clock):
+        made, file = FileWatch(SqliteStore(folder), 1, clock, judge=lambda _: True), folder / schema.FILE
+        made._prove()
+        (folder / "other").write_bytes(file.read_bytes())
+        (folder / "other").replace(file)
+        made._prove()
+        assert (made.adopted, made.generation, made.fresh()) == (1, 2, True)
+        made.stop()
+
     def test_one_that_nobody_can_vouch_for_is_not(self, folder, judged, said):
         said["grown"] = False
         self.put_another(folder)
@@ -241,3 +251,33 @@ class TestWithAJudge:
         waits[0] = ""
         assert soon(made.fresh)
         made.stop()
+
+
+def test_a_stop_waits_no_longer_for_a_disk_that_says_nothing_and_takes_nothing_from_under_it(
+    folder, clock, monkeypatch
+):
+    monkeypatch.setattr(watch, "ENDS_WITHIN", 0.01)
+    stands, says, still = threading.Event(), threading.Event(), []
+    made = FileWatch(SqliteStore(folder), 1, clock, judge=lambda _: bool(still and (stands.set(), says.wait(60))))
+    made.start()
+    still.append(True)
+    assert stands.wait(30)
+    try:
+        made.stop()
+        made.prove_file()
+    finally:
+        says.set()
+    made._thread.join(60)
+    made.stop()
+    assert not made._seen
+
+
+def test_where_the_writer_does_not_end_its_file_stays_open_and_its_locks_are_kept(folder, clock):
+    """Whoever closes any descriptor of a file drops all locks that the process has on it."""
+    made = FileWatch(SqliteStore(folder), 1, clock)
+    made.start()
+    made.leave()
+    made.stop()
+    made.prove_file()
+    made._left = False
+    made.stop()

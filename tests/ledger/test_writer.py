@@ -252,6 +252,7 @@ def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, monkeypatch, 
         waits = writer.submit(appends(b"waits"))
         began = time.monotonic()
         assert not writer.close()
+        assert writer._watch._left, "its locks would be dropped"
         assert time.monotonic() - began < 30
         with pytest.raises(NothingKept):
             waits.result(0)

@@ -1,5 +1,6 @@
 """A copy is answered from as of one moment, and under the lease that was there before the reading."""
 
+import threading
 from dataclasses import replace
 
 import orjson
@@ -11,7 +12,7 @@ from gateway.choice.standing import Stale
 from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import feed, follower
 from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
-from gateway.replica.follower import LATE, TERM, Follower
+from gateway.replica.follower import LATE, TERM, Follower, ReplicaRefused
 from gateway.state import environment
 from gateway.state.environment import StateRefused
 from gateway.state.fronts import crowd_key
@@ -245,3 +246,48 @@ def test_a_copy_whose_pages_cannot_be_made_anew_is_answered_from_all_the_same(co
     assert copy.state is not None
     assert not denies(copy)
     assert copy._tidies_at > copy._clock()
+
+
+class Stalled:
+    """A feed whose piece comes after the replica was stopped."""
+
+    def __init__(self, state):
+        self._state, self.began, self.goes_on = state, threading.Event(), threading.Event()
+
+    def pieces(self, _, __):
+        self.began.set()
+        assert self.goes_on.wait(60)
+        yield from ()
+        raise Gone
+
+    def renew(self, *_):
+        raise Gone
+
+    def leave(self, *_):
+        """It is gone."""
+
+
+def test_nothing_that_comes_after_its_stop_makes_it_answer_again(copy, state):
+    has_all(copy, state)
+    copy._feed = Stalled(state)
+    copy._asked.append((copy._clock(), 0))
+    copy.stop()
+    copy._settle_asked()
+    assert not copy.fresh()
+
+
+def test_a_folder_is_let_go_once_whoever_writes_in_it_has_ended_and_not_before(copy, state, monkeypatch):
+    """A successor would be put out of force, for ever, by what the one before puts in force."""
+    monkeypatch.setattr(follower, "TERM", 0.05)
+    copy._feed = feeding = Stalled(state)
+    copy.start()
+    assert feeding.began.wait(30)
+    copy.stop()
+    successor = Follower(copy._folder, feeding, 0, copy._clock)
+    with pytest.raises(ReplicaRefused, match="another process keeps"):
+        successor.start()
+    feeding.goes_on.set()
+    copy._following.stop(30)
+    successor.start()
+    successor.stop()
+    successor._following.stop(30)

@@ -763,3 +763,22 @@ def test_other_threads_read_on_while_it_is_written_and_made_anew(opened, told):
         each.join()
     assert wrong == []
     assert standing(state, "tablet").denies(Purpose.SALE)
+
+
+def test_no_check_waits_for_the_disk_while_another_one_is_put_in_force(opened, told, monkeypatch):
+    """The one before denies by then, so each looks where the path leads to: in the event loop."""
+    state, leads, found = opened(), environment._lead, []
+    state.catch_up(told)
+    state.prepare(told, Making.COMPACT)
+
+    def slow(*given):
+        state.deny()
+        looking = threading.Thread(target=lambda: found.append(state._current()))
+        looking.start()
+        looking.join(30)
+        assert found, "it waits for the disk"
+        leads(*given)
+
+    monkeypatch.setattr(environment, "_lead", slow)
+    state.follow(told)
+    assert wrongs(state, told.records, LATER) == []

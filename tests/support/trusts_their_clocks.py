@@ -22,8 +22,8 @@ def renew(self, applied, head):
     return found
 
 
-def read_by_their_clocks(self):
-    held = honest(self)
+def read_by_their_clocks(self, db):
+    held = honest(self, db)
     ends = {holder: until % COUNTS / 1000 for holder, ((_, until), _) in self._first.items()}
     return held._replace(leases=[each._replace(ends=ends[each.holder]) for each in held.leases])
 

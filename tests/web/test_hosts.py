@@ -177,3 +177,25 @@ def test_the_operator_reads_the_table(folder, tmp_path, clock):
     assert lines[2].split(maxsplit=3)[3] == hosts.UNREGISTERED
     assert json.loads(run("--json").output)[1]["registered"] == hosts.UNREGISTERED
     assert hosts.read_hosts(folder)[0] == HostSeen("pay.example", date(2026, 3, 1), date(2026, 3, 1))
+
+
+def test_who_tells_of_hosts_waits_for_no_disk_and_what_they_told_meanwhile_is_written_next(
+    tmp_path, clock, monkeypatch
+):
+    inventory, writes, told = Inventory(tmp_path, clock), hosts.write_durably, []
+
+    def slow(*given):
+        noting = threading.Thread(target=lambda: told.append(inventory.note(["b.example.net", "a.example.net"])))
+        noting.start()
+        noting.join(30)
+        assert told, "it waits for the disk"
+        writes(*given)
+
+    inventory.note(["a.example.net"])
+    with monkeypatch.context() as patch:
+        patch.setattr(hosts, "write_durably", slow)
+        inventory.save()
+    assert told == [(["new", "known"], True)]
+    assert list(kept(tmp_path)) == ["a.example.net"]
+    inventory.save()
+    assert list(kept(tmp_path)) == ["a.example.net", "b.example.net"]

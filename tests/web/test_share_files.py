@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import stat
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +16,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app.composition import open_house
+from gateway.consent.files import Parts
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -316,3 +319,30 @@ async def test_a_job_that_nobody_seals_is_forgotten_after_a_week(tmp_path):
                 return
             await asyncio.sleep(0.1)
     raise AssertionError("it waits still")
+
+
+async def test_who_hangs_up_while_files_are_sealed_takes_none_from_under_the_thread_that_writes_it(
+    filing, tmp_path, monkeypatch
+):
+    """The next file that the process opens would have the number of the one that was closed, and get its rows."""
+    await post(filing, row(1))
+    stands, says, wrote, writes = threading.Event(), threading.Event(), [], Parts.write
+
+    def slow(parts, rows, marks):
+        writes(parts, rows, marks)
+        stands.set()
+        says.wait(30)
+        wrote.append(os.fstat(parts._open).st_ino)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "write", slow)
+        sealing = asyncio.ensure_future(filing.post(SEAL))
+        assert await asyncio.to_thread(stands.wait, 30)
+        sealing.cancel()
+        await asyncio.sleep(0.1)
+        assert not sealing.done()
+        says.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sealing
+    assert wrote == [(folder(tmp_path) / "sealing" / "part-00001.ndjson").stat().st_ino]
+    assert (await sealed(filing))["rows"] == 1

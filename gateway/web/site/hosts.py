@@ -112,21 +112,30 @@ class Inventory:
 
     def save(self) -> None:
         """Writes what is new into the shared table. Blocks on the disk; an OSError leaves it for the next time."""
-        with locked(self._folder / LOCK), self._lock:  # in this order: who is told of hosts waits for no other process
-            waiting = {host: self._known[host] for host in self._waiting}
+        with locked(self._folder / LOCK):
+            with self._lock:  # never while the disk is waited for: whoever tells of hosts waits here, in the loop
+                waiting = {host: self._known[host] for host in self._waiting}
             if not waiting and self._loaded:
                 return
-            table = {seen.host: seen for seen in read_hosts(self._folder)}
-            for host, seen in waiting.items():
-                old = table.get(host)
-                table[host] = HostSeen(host, min(old.first, seen.first), max(old.last, seen.last)) if old else seen
-            kept = _bounded(table.values(), waiting.keys())
-            if waiting:
-                text = {seen.host: [seen.first.isoformat(), seen.last.isoformat()] for seen in kept}
-                write_durably(self._folder / FILE, json.dumps(text, indent=1).encode())
-            self._known = {seen.host: seen for seen in kept}
-            self._waiting.clear()
-            self._loaded = True
+            kept = _merged(self._folder, waiting)
+            with self._lock:
+                later = {host: self._known[host] for host in self._waiting if self._known[host] != waiting.get(host)}
+                self._known = {seen.host: seen for seen in kept} | later
+                self._waiting = {*later}
+                self._loaded = True
+
+
+def _merged(folder: Path, waiting: Mapping[str, HostSeen]) -> list[HostSeen]:
+    """The table with these, as it is written. Raises OSError."""
+    table = {seen.host: seen for seen in read_hosts(folder)}
+    for host, seen in waiting.items():
+        old = table.get(host)
+        table[host] = HostSeen(host, min(old.first, seen.first), max(old.last, seen.last)) if old else seen
+    kept = _bounded(table.values(), waiting.keys())
+    if waiting:
+        text = {seen.host: [seen.first.isoformat(), seen.last.isoformat()] for seen in kept}
+        write_durably(folder / FILE, json.dumps(text, indent=1).encode())
+    return kept
 
 
 def _bounded(table: Iterable[HostSeen], fresh: Collection[str]) -> list[HostSeen]:
