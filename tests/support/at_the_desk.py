@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from gateway.desk.office.request_law import RequestKind
 from gateway.keys import secret_files
 from gateway.web.shell.edge import DESK
 from support import inside
+from support.accessible import looked_through, picture
 from support.ports import free_port
 from support.service import Service
 
@@ -163,3 +165,14 @@ async def asks(client, cookie, **fields):
 def carried(page) -> str:
     """What the page of somebody who was looked up brings along."""
     return re.search(r'name="person" value="([^"]+)"', page.text)[1]
+
+
+def is_read_by_everybody(page, name: str) -> None:
+    """A page of the desk: on a phone and on a screen, by day and by night."""
+    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        found = looked_through(page)
+        assert not found.response["violations"], (width, scheme, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        picture(page, f"{name}-{width}-{scheme}", full_page=True)
