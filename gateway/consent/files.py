@@ -26,8 +26,10 @@ import sqlite3
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -285,7 +287,8 @@ async def _done(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """In a thread. Whoever is cancelled meanwhile goes on once it is done all the same: what it works on would be
     closed under it, and a job's lock left while it writes.
     """
-    working = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+    within = partial(copy_context().run, work, *given, **named)
+    working = asyncio.get_running_loop().run_in_executor(None, within)  # no task: a loop that ends cancels all of those
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:

@@ -38,9 +38,9 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
-# Seconds that one batch may take once the service stops, or the thread at its end: what systemd's thirty leave beside
-# the open requests (13) and the threads of the emergency file and of the watch (5 each). Never both: where a batch
-# takes as long, whoever waits is answered there and then, and the end waits for the thread no more.
+# Seconds that one batch may take once the service stops, or the thread at its end: what systemd's forty leave beside
+# the open requests (13), the threads of the emergency file and of the watch (5 each), leases (1), and room. Never both:
+# where a batch takes as long, whoever waits is answered there and then, and the end waits for the thread no more.
 ENDS_WITHIN, LOOKS = 7.0, 0.1
 PARTS = 8  # of what makes few runs of many, while nobody waits
 ADVANCES_AGAIN = 0.25  # seconds between two times that what others made of the tree is taken for signed: milliseconds

@@ -207,11 +207,11 @@ class ReplicaSpool:
             for segment in self._closed:
                 segment.let_go()
         own = self._folder / self._name
-        if any(_batches(own)):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it may be gone: whoever took it away took what was in it
+            if any(_batches(own)):
                 write_durably(own / ENDED, b"")
-        else:
-            shutil.rmtree(own, ignore_errors=True)
+            else:
+                shutil.rmtree(own, ignore_errors=True)
 
     def _forget(self, path: Path) -> None:
         with contextlib.suppress(OSError):

@@ -164,14 +164,19 @@ async def test_a_phone_that_withholds_every_id_opts_out_by_its_token_alone(place
 
 
 async def test_a_no_whose_answer_was_lost_is_that_of_the_token_that_the_phone_gets_with_the_next(place):
-    phone = place.phone(named("idfa", ZERO))
-    headers = {"Idempotency-Key": "once"}
-    lost, again = [
-        await phone.calling.post("/v1/choices", json=phone.body(choice="opt_out"), headers=headers) for _ in "ab"
-    ]
-    assert (lost.status_code, again.status_code) == (201, 201)
+    phone = place.phone(named("idfa", ZERO), ACCOUNT)
+    said, headers = phone.body(choice="opt_out"), {"Idempotency-Key": "once"}
+    lost = await phone.calling.post("/v1/choices", json=said, headers=headers)
+    yes = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ACCOUNT], "place": "US-CA", "notice": SHOWN}
+    asked = await place.server.post("/v1/choices", json=yes | {"proof": place.backend.proof()})
+    act = {"choice": "confirm", "confirm": asked.json()["confirm"], "notice": SECOND, "proof": place.backend.proof()}
+    assert (await place.server.post("/v1/choices", json=act)).status_code == 201
+    again = await phone.calling.post("/v1/choices", json=said, headers=headers)
+    assert (lost.status_code, again.status_code) == (201, 200)
+    assert again.json()["events"] == lost.json()["events"]
     for answer in (lost, again):
         assert await place.reason(named("device", answer.json()["device"])) == "opted_out"
+    assert await place.reason(ACCOUNT) != "opted_out", "what the account said since"
 
 
 async def test_a_call_that_names_nobody_obeys_what_the_token_remembers(place):

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app.composition import open_house
+from gateway.consent import files
 from gateway.consent.files import Parts
 from gateway.settings.load import SettingsRefused
 
@@ -346,3 +348,29 @@ async def test_who_hangs_up_while_files_are_sealed_takes_none_from_under_the_thr
             await sealing
     assert wrote == [(folder(tmp_path) / "sealing" / "part-00001.ndjson").stat().st_ino]
     assert (await sealed(filing))["rows"] == 1
+
+
+@pytest.mark.parametrize("ends", ["the loop", "the request"])
+def test_what_a_job_does_on_the_disk_comes_to_its_end_before_whoever_waits_goes_on(ends):
+    done, left = threading.Event(), []
+
+    def work():
+        time.sleep(0.3)
+        done.set()
+
+    async def waits():
+        try:
+            await files._done(work)
+        finally:
+            left.append(done.is_set())
+
+    async def main():
+        request = asyncio.create_task(waits())
+        await asyncio.sleep(0.1)
+        if ends == "the request":
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+
+    asyncio.run(main())
+    assert left == [True]

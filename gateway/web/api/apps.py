@@ -257,11 +257,11 @@ class App(Struct, frozen=True):
         return bool(self.instead)
 
     @property
-    def speaks_first(self) -> bool:
-        """Whether an installation says it itself that was made for this call: whoever sends the call again, for its
+    def made(self) -> list[Subject]:
+        """The installation that was made for this call, where it says it itself: whoever sends the call again, for its
         answer was lost, gets another one, and the no has to be that one's too.
         """
-        return not self.known and any(each.kind == INSTALLATION for each in self.named.subjects)
+        return [] if self.known else [each for each in self.named.subjects if each.kind == INSTALLATION]
 
     @property
     def details(self) -> dict[str, str]:

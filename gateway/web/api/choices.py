@@ -240,8 +240,9 @@ class Choices:
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard = said.call.heard(said.key)
         heard = heard.without_endings() if named.respelled else heard
-        repeat = "" if app.speaks_first else repeat
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
+        if chosen.replayed and app.made:
+            await self._consent.choose(app.made, choice, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, app, heard)
         written = 0

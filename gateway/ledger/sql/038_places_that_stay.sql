@@ -1,0 +1,1 @@
+-- From here on what an account had keeps the account's places, and whoever reads a no by a looser form reads them too.
