@@ -70,7 +70,7 @@ def told(history, inside, copied, done, workers):
     )
 
 
-FEW, MANY, LIVES = 12, 30, 8  # people of a control, acts of each member on each, and lives at most
+FEW, MANY, LIVES = 12, 30, 16  # people of a control, acts of each member on each, and lives at most
 STEPS = 10_000  # of a control's search: nothing is to be found there
 CONTROLS = {
     "faulty.folds_before_durable": ("kills_folded_and_not_durable", Wavering, ("inside",)),
