@@ -317,10 +317,10 @@ class TestAChildWasFound:
         assert [details for _, _, details in seen(device)] == [{}]
 
     def test_the_system_of_accounts_is_told_which_account_by_its_digest(self, story, who, erase):
-        erase("child_found", who("account", "a1"))
+        erase("child_found", who("account", "of-a-child"))
         [message] = told(story)["account_backend"]
         assert [each["type"] for each in message["identifiers"]] == ["account_sha256"]
-        assert "a1" not in json.dumps(message).replace(message["identifiers"][0]["value"], "")
+        assert "of-a-child" not in json.dumps(message).replace(message["identifiers"][0]["value"], "")
 
     def test_the_same_life_is_made_again_from_the_log(self, story, who, erase):
         account, device = who("account", "child"), who("gaid", GAID)

@@ -170,13 +170,13 @@ async def test_neither_a_code_nor_an_address_stands_in_a_path_or_a_log(site):
 
 async def test_a_mailbox_shows_its_own_and_nothing_that_it_is_linked_to(site):
     """R12."""
-    await site.call("/v1/links", account="a1", identifiers=[named("email", email(1)), named("gaid", GAID)])
-    await site.call("/v1/choices", choice="opt_out", identifiers=[named("account", "a1")])
+    await site.call("/v1/links", account="of-jane", identifiers=[named("email", email(1)), named("gaid", GAID)])
+    await site.call("/v1/choices", choice="opt_out", identifiers=[named("account", "of-jane")])
     browser = site.browser()
     await shown(site, browser)
     report = (await browser.post(DATA, action="download")).json()
     assert (report["entries"], report["linked"], report["disclosures"]) == ([], [], [])
-    assert "a1" not in str(report)
+    assert "of-jane" not in str(report)
 
 
 async def test_the_next_holder_of_a_mailbox_sees_nothing_of_the_one_before(site):
