@@ -285,14 +285,6 @@ def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, c
     return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What a prune takes away, and whether it did."""
-
-    plan: Plan
-    done: bool
-
-
 def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> int:
     """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. `url`: of
     the PostgreSQL that its ledger is in; empty: wherever it is; `owner`: as `store_in` has it. Returns the ledger's
@@ -374,7 +366,7 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
     return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)
 
 
-def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now) -> Pruned:
+def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now) -> Plan:
     """Takes away what the retention policy no longer keeps; a `dry_run` only tells what that would be. Raises
     `LedgerRefused` where the ledger does not verify, before or after; before, nothing was touched.
     """
@@ -386,7 +378,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
         db.execute("BEGIN")
         planned = prune_of.plan(db, *(months_before(at, each) for each in (keep.bodies_months, keep.details_months)))
     if dry_run:
-        return Pruned(planned, done=False)
+        return planned
     policy = Document(prune_of.POLICY, at.date().isoformat(), "en", keep.policy().encode())
     with open_house(folder, settings, clock=clock, owner=owner) as house:
         for job in prune_of.jobs(planned, policy, at):
@@ -394,7 +386,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     if not address.url_in(folder):
         erasure_steps.zero_file(folder)
     _prove(folder, settings)
-    return Pruned(planned, done=True)
+    return planned
 
 
 def _prove(folder: Path, settings: Settings) -> None:

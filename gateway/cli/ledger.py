@@ -279,8 +279,7 @@ def prune(data: Path, file: Path | None, dry_run: bool) -> None:
     settings = options.stated_settings(file)
     clock_proof.prove_not_ahead(data, composition.now)
     with Progress("reading the whole ledger, before and after"):
-        pruned = composition.prune_ledger(data, settings, dry_run=dry_run)
-    plan, verb = pruned.plan, "went" if pruned.done else "would go"
+        plan, verb = composition.prune_ledger(data, settings, dry_run=dry_run), "would go" if dry_run else "went"
     click.echo(f"{plan.bodies} bodies below entry {plan.below} {verb}, {len(plan.needed)} of them restated")
     click.echo(f"details of {plan.details} entries {verb}")
 

@@ -168,7 +168,7 @@ def do(act: str, folder: Path) -> None:
         except LedgerRefused as refused:
             report, _ = composition.verify_ledger(folder, IN_THE_EXAMPLE, boxes=False)
             raise LedgerRefused(f"{refused}: {report.different[:9]}") from refused
-        done, took = pruned.plan.bodies, time.perf_counter() - start
+        done, took = pruned.bodies, time.perf_counter() - start
     else:
         with composition.open_house(folder, IN_THE_EXAMPLE, dev=True) as house:
             start = time.perf_counter()

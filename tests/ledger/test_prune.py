@@ -95,7 +95,7 @@ def after(first, more):
 def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     before = answers(old)
     done = pruned(old)
-    assert done.plan.below == 512
+    assert done.below == 512
     assert rows(old, "SELECT min(seq), (SELECT pruned FROM head) FROM entry") == [(512, 512)]
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
@@ -126,7 +126,7 @@ def test_a_second_prune_years_later_restates_what_still_holds_once_more(old, mon
     """What it does not say again, though the first one had, goes bit by bit behind its mark, and may be cut off."""
     before = answers(old)
     pruned(old)
-    assert pruned(old, LATER + timedelta(days=1)).plan.below == 512, "the restated entries are about nobody"
+    assert pruned(old, LATER + timedelta(days=1)).below == 512, "the restated entries are about nobody"
     with opened(old) as house:
         fill(house, 1600)
     monkeypatch.setattr(prune, "jobs", after("mark", 2))
@@ -137,7 +137,7 @@ def test_a_second_prune_years_later_restates_what_still_holds_once_more(old, mon
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
     monkeypatch.setattr(prune, "jobs", JOBS)
     done = pruned(old, LATER + timedelta(days=2000))
-    assert done.plan.below > 1024
+    assert done.below > 1024
     assert rows(old, AGAIN) == [(0,)]
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
@@ -195,9 +195,9 @@ def test_the_person_still_reads_what_holds_with_its_proof(old):
 @pytest.mark.slow
 def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
     at = datetime(2028, 11, 24, 12, 0, tzinfo=UTC)
-    assert pruned(old, at).plan.details == 0
+    assert pruned(old, at).details == 0
     done = pruned(old, at + timedelta(days=1))
-    assert (done.plan.below, done.plan.bodies, done.plan.details) == (0, 0, 618)
+    assert (done.below, done.bodies, done.details) == (0, 0, 618)
     assert rows(old, "SELECT count(*), count(sealed), count(opening) FROM detail") == [(618, 0, 618)]
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 

@@ -75,7 +75,7 @@ def pruned(lived_in, run):
     """(event of the first letter, its receipt's text) of before; bodies are gone after it."""
     first = json.loads(run("export", "requests", "--from", str(today()), "--to", str(today())).output.splitlines()[0])
     later = datetime.now(UTC) + timedelta(days=1200)
-    assert composition.prune_ledger(lived_in, inside.settings(), dry_run=False, clock=lambda: later).plan.bodies == 256
+    assert composition.prune_ledger(lived_in, inside.settings(), dry_run=False, clock=lambda: later).bodies == 256
     return first["event"]
 
 
