@@ -22,6 +22,7 @@ from gateway.web.site import header_fields, shared_caches
 OURS = "gateway-"  # what a client sends under this goes before Envoy asks
 HEARD = {name.lower() for name in shared_caches.HEARD if not name.lower().startswith(OURS)}
 BESIDES = {"sec-fetch-mode", "accept", "x-forwarded-for"}  # a navigation, and where it is
+LED = {"sec-fetch-site", "origin"}  # whether it is one that another site leads to
 
 
 def run(*words, **environment):
@@ -106,7 +107,7 @@ def test_envoy_hands_on_every_header_that_the_gateway_hears():
     (listener,) = yaml.safe_load(text("envoy"))["static_resources"]["listeners"]
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     (asked,) = [each["typed_config"] for each in filters if each["name"].endswith("ext_authz")]
-    assert {item["exact"] for item in asked["allowed_headers"]["patterns"]} == HEARD | BESIDES
+    assert {item["exact"] for item in asked["allowed_headers"]["patterns"]} == HEARD | BESIDES | LED
 
 
 CDN = {

@@ -152,11 +152,14 @@ class OptingOut:
     def _remembered(
         self, response: Response, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen
     ) -> Response:
-        """The answer with the cookie that remembers the choice, and with the one that brings the openings along."""
+        """The answer with the cookie that remembers the choice, and with the one that brings the openings along. One
+        that is set over a cookie that we do not see says no to everything, for so may that one.
+        """
         now = self._consent.clock()
         recorded = EVERY_SIGNAL.issubset(purposes) and not chosen.waits
-        left = visitor.cookie is not None and visitor.cookie.unwritten and not recorded
-        cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes), unwritten=left)
+        unwritten = visitor.hidden or (visitor.cookie is not None and visitor.cookie.unwritten)
+        denied = visitor.denied.union(purposes, EVERY_SIGNAL if visitor.hidden else ())
+        cookie = BrowserCookie(browser, day(now), denied, unwritten=unwritten and not recorded)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:
             own_cookies.hand_out_proofs(response, self._consent.secrets.seals, chosen, int(now.timestamp()))

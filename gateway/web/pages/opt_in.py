@@ -147,7 +147,7 @@ class Acts:
         """The notice; where something stands in the way, that instead of a "Yes"."""
         visitor = self._steps.visitors.read(request.scope)
         person, made = self._person(request, visitor, wanted, by), b""
-        if person is None and by == BROWSER:
+        if person is None and by == BROWSER and not visitor.hidden:
             made = seals.new_browser()
             person = self._consent.people.browser(made.hex())
         if person is None:

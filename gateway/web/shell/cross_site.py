@@ -1,4 +1,5 @@
-"""Whether a form or a script of another site posts this (CSRF): the doors of pages and of browsers ask it.
+"""Whether a form or a script of another site posts this (CSRF), and whether the browser therefore brings no cookie of
+ours: the doors of pages and of browsers ask it.
 
 A post is from our own pages by Fetch Metadata first, then Origin (Go 1.25's CrossOriginProtection); `same-site` is not
 enough. Neither header: not a browser, pass. `Origin: null` is what old browsers send from a page with `no-referrer`, so
@@ -10,6 +11,11 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
+
+# With these a page that another site leads to comes with our cookies, which are `SameSite=Lax` (RFC 6265bis 5.6.7.1).
+BRINGING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+NAVIGATION = "navigate"
 
 
 def is_own(headers: Mapping[str, str], origins: Collection[str] = (), *, token_valid: bool = False) -> bool:
@@ -41,6 +47,22 @@ def is_same_origin(headers: Mapping[str, str], origins: Collection[str] = ()) ->
     if site is not None:
         return site == "same-origin"
     return bool(origin) and (origin in origins or _is_host(origin, headers))
+
+
+def brings_no_cookies(scope: Scope) -> bool:
+    """Whether a browser that may well have cookies of ours keeps them out of this request, and yet takes those of its
+    answer: another site's form leads to this page, as a bank's does after a payment. Nothing is known of whoever that
+    is, and a cookie would be set over theirs. A script's call replaces none.
+    """
+    if scope.get("method", "GET") in BRINGING:
+        return False
+    headers = Headers(scope=scope)
+    if _twice(headers):
+        return True
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin", "")
+    if site is not None:
+        return site == "cross-site" and headers.get("sec-fetch-mode", NAVIGATION) == NAVIGATION
+    return bool(origin) and not _is_host(origin, headers)
 
 
 def leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:

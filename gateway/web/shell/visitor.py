@@ -25,6 +25,7 @@ from gateway.signals.hear import SILENT
 from gateway.signals.heard import OWS, Heard
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose
 from gateway.web.shell import header_names
+from gateway.web.shell.cross_site import brings_no_cookies
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
 ACCOUNT_COOKIE = "gateway-account"
@@ -72,6 +73,7 @@ class Visitor:
     ordinary: bool = False  # and sends no header with a name that is out of the ordinary
     others: tuple[Subject, ...] = field(default=(), repr=False)
     credentials: bool = False
+    hidden: bool = False  # the browser brings no cookie of ours though it may have one, and takes one over it
 
     @property
     def denied(self) -> frozenset[Purpose]:
@@ -109,6 +111,13 @@ class Visitors:
         self._browser = lru_cache(BROWSERS)(consent.people.browser)
 
     def read(self, scope: Scope) -> Visitor:
+        """Whose cookies stay away with this request may have opted out by them: of that one nothing is clear."""
+        visitor = self._read(scope)
+        if visitor.cookie is None and brings_no_cookies(scope):
+            return replace(visitor, unclear=True, nobody=False, hidden=True)
+        return visitor
+
+    def _read(self, scope: Scope) -> Visitor:
         headers: Headers = scope["headers"]
         query: bytes = scope.get("query_string", b"")
         malformed: list[Malformed] = []

@@ -171,7 +171,8 @@ class Visits:
         news = self._news(visitor, site, subjects)
         visit = self._visit(visitor, site, scope)
         # Kept only where hearing the same once more would write and set nothing.
-        if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
+        fleeting = news or visit.cookie or visitor.malformed or visitor.hidden
+        if version is not None and not fleeting and len(self._visits) < KEPT:
             self._visits[id(visitor)] = (visitor, visit)
         return visit, self._written(news, scope) if news else None
 
@@ -343,9 +344,9 @@ class Visits:
     def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
         """The Set-Cookie that a navigation's answer remembers the visitor by."""
         how = self.options.remember_gpc
-        if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
+        if scope["type"] != "http" or visitor.hidden or not is_due(visitor.cookie, visitor.heard, how, today):
             return None
-        return self.remembering(visitor, today)
+        return self.remembering(visitor, today) if is_navigation(scope) else None
 
 
 def _is_silenced(site: Site, cell: Cell | None) -> bool:
