@@ -139,7 +139,9 @@
     say(strings);
     if (changed) for (const prefix of Object.keys(strings.parsed)) emit("sectionChange", prefix);
     set("signalStatus", "ready");
-    const mode = strings.consent_mode;
+    tellGoogle(strings.consent_mode);
+  };
+  const tellGoogle = (mode) => {
     const word = JSON.stringify(mode);
     if (!window.dataLayer || !mode || (word === toldGoogle && !word.includes("denied"))) return; // a tool's no since then stands
     toldGoogle = word;
@@ -280,7 +282,9 @@
   };
   const inFrame = (inside, dialog, sends) => {
     inside.addEventListener("submit", ({ submitter }) => {
-      sends(CHOICES.includes(submitter?.value));
+      const out = CHOICES.includes(submitter?.value);
+      sends(out);
+      if (out) tellGoogle(OUT.consent_mode); // the dialog may stay open for long
       document.dispatchEvent(new Event("gateway-sends")); // static/silence.js hears it
     });
     inside.addEventListener("keydown", (key) => key.key === "Escape" && dialog.close());
@@ -306,9 +310,14 @@
   listen();
   document.addEventListener("click", clicked);
   const again = () => turns === answeredTurn && listen();
+  const back = () => {
+    if (turns !== answeredTurn) return;
+    set("signalStatus", "not ready"); // what was answered is of before
+    listen();
+  };
   addEventListener("gateway-ask", again); // before an auction
-  document.addEventListener("visibilitychange", () => document.hidden || again()); // a no may have come in another tab
+  document.addEventListener("visibilitychange", () => document.hidden || back()); // a no may have come in another tab
   addEventListener("pagehide", () => (answeredTurn = ++turns)); // what was under way is of before
-  addEventListener("pageshow", (page) => page.persisted && again()); // back to a page that was kept whole
+  addEventListener("pageshow", (page) => page.persisted && back()); // back to a page that was kept whole
   addEventListener("online", listen);
 })();

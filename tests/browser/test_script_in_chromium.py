@@ -343,3 +343,21 @@ def test_with_the_gateway_stopped_googles_tags_stay_denied(cached):
     page = cached(html(STUB + GOOGLE + SCRIPT), gateway=stopped)
     page.wait_for_function(LOADED)
     assert all(set(said[2].values()) <= {"denied", 500} for said in page.evaluate(LAYER))
+
+
+GRANTED = "() => dataLayer.at(-1)[2].ad_storage === 'granted'"
+BACK = "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+
+
+@pytest.mark.parametrize("comes_back", [BACK, "document.dispatchEvent(new Event('visibilitychange'))"])
+def test_whoever_comes_back_to_a_page_is_out_until_the_gateway_answers_anew(cached, comes_back):
+    """A no may have come meanwhile, on another page."""
+    page = cached(html(STUB + GOOGLE + SCRIPT))
+    page.wait_for_function(GRANTED)
+    page.route("**/privacy-choices/status", silent)
+    assert page.evaluate(f"() => {{ lapse(); {comes_back}; let said; __gpp('ping', (data) => said = data);"
+                         " return said.signalStatus }") == "not ready"  # fmt: skip
+    page.evaluate("() => lapse()")
+    assert page.evaluate(PING)["gppString"] == opted_out().gpp
+    assert page.evaluate(USP)[0]["uspString"] == "1YYN"
+    assert page.evaluate("() => dataLayer.at(-1)[2].ad_storage") == "denied"

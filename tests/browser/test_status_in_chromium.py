@@ -209,6 +209,16 @@ def opened(page):
     return page.frame_locator("dialog iframe")
 
 
+def test_googles_tags_are_denied_as_soon_as_a_no_is_sent_however_long_the_dialog_stays_open(cached):
+    page = cached(html(STUB + GOOGLE + SCRIPT))
+    page.wait_for_function("() => dataLayer.at(-1)[2].ad_storage === 'granted'")
+    inside = opened(page)
+    inside.get_by_role("switch", name="Opt out on this browser").click()
+    inside.get_by_role("heading", name=HONORED).wait_for()
+    assert page.get_by_role("dialog").is_visible()
+    assert page.evaluate("dataLayer.at(-1)[2].ad_storage") == "denied"
+
+
 def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it_at_once(cached, running):
     page = cached(PAGE, viewport={"width": 320, "height": 640})
     inside = opened(page)
