@@ -49,6 +49,7 @@ def invite(data: Path, file: Path | None, name: str, role: str) -> None:
         raise click.UsageError("[desk] url says where officers open the desk: write it first")
     try:
         code = _officers(data).invite(name.lower(), DeskRole(role))
+        _note(data, "invited", name, made=role)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     click.echo(f"{url}/desk/invitation#{code}")
@@ -69,6 +70,13 @@ def people_(data: Path) -> None:
 def end_(data: Path, name: str) -> None:
     if not _officers(data).end_person(name.lower()):
         raise click.UsageError(f"nobody called {name} sits at the desk")
+    _note(data, "took off the desk", name)
+
+
+def _note(data: Path, what: str, name: str, **more: str) -> None:
+    """A line in the desk's log: whoever can read the installation's folder did it."""
+    said = {"who": "gateway desk", "what": what, "whom": name.lower(), **more}
+    DeskLog(data, secret_files.load_secrets(data).desk).note(now(), said)
 
 
 @desk.command(

@@ -47,6 +47,10 @@ def test_the_first_one_is_invited_by_a_link_whose_code_stands_behind_the_hash(ru
     assert run("desk", "end", "ada").exit_code == 0
     assert officers(folder).invited(code) is None
     assert run("desk", "end", "ada").exit_code == 2
+    noted = [json.loads(line) for line in run("desk", "log", *ANY_DAY).output.splitlines()]
+    assert [(each["what"], each["whom"], each.get("made")) for each in noted] == [
+        ("invited", "ada", "admin"), ("took off the desk", "ada", None)
+    ]  # fmt: skip
 
 
 def test_the_log_is_read_and_agrees_with_the_ledger(run, looked):

@@ -80,6 +80,26 @@ async def test_a_form_that_no_page_of_the_desk_sends_does_nothing(folder, header
     assert {each.name for each in await Sitting(folder).people()} == {"ada", "eve"}
 
 
+async def test_who_made_whom_what_is_on_record_and_nobody_changes_their_own_role(folder):
+    cookie = await comes_in(folder, "ada", DeskRole.ADMIN)
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk", headers=cookie))
+
+        async def invites(name, role):
+            body = f"form={form}&action=invite&name={name}&role={role}"
+            return (await client.post("/desk/people", headers={**cookie, **FORM, **OURS}, content=body)).status_code
+
+        assert [await invites("eve", "reader"), await invites("eve", "admin"), await invites("ada", "admin")] == [
+            200
+        ] * 3
+        assert await invites("ada", "reader") == 403
+        noted = [line for line in await lines(folder) if line["what"] == "invited"]
+    assert [(line["whom"], line["was"], line["made"]) for line in noted] == [
+        ("eve", "", "reader"), ("eve", "reader", "admin"), ("ada", "admin", "admin")
+    ]  # fmt: skip
+    assert {each.name: each.role for each in await Sitting(folder).people()} == dict.fromkeys(("ada", "eve"), "admin")
+
+
 async def test_the_form_of_another_session_does_nothing(folder):
     mine, other = await comes_in(folder, "ada", DeskRole.ADMIN), await comes_in(folder, "ben", DeskRole.ADMIN)
     async with desk(folder) as client:

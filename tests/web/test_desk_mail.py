@@ -278,6 +278,27 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
     assert "sorted a mail" in noted
 
 
+async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch):
+    cookie = await comes_in(folder)
+    for text in ("Do not sell.", "Do not share."):
+        await asyncio.to_thread(box(folder).take, written(text).as_bytes())
+    async with desk(folder) as client:
+        await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="us-ca")
+        assert (await posted(client, cookie, "/desk/mail/1", kind="no request")).status_code == 400
+        note = DeskLog.note
+
+        def slow(log, at, said):
+            """Meanwhile a colleague enters it."""
+            note(log, at, said)
+            if said["what"] == "sorted a mail":
+                box(folder).cases.entered(2, "an-entry")
+
+        monkeypatch.setattr(DeskLog, "note", slow)
+        assert (await posted(client, cookie, "/desk/mail/2", kind="no request")).status_code == 400
+    for number in (1, 2):
+        assert (await asyncio.to_thread(box(folder).cases.read_case, number)).answered is None
+
+
 async def test_a_mail_of_halves_of_characters_is_shown_all_the_same(folder):
     cookie = await comes_in(folder)
     raw = (

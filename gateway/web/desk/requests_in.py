@@ -183,9 +183,9 @@ class RequestsIn:
         }  # fmt: skip
         number = await asyncio.to_thread(self.cases.open_case, received, asked, place, manner, said, form.file)
         opened = await asyncio.to_thread(self.cases.read_case, number)
+        await self.door.note(officer, "took a request in", case=str(number))
         if opened and asked in NOES and named.subjects:
             await self._enter(opened, named)
-        await self.door.note(officer, "took a request in", case=str(number))
         return go_on(f"{REQUESTS}/{number}")
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
@@ -395,13 +395,15 @@ class MailPage:
             raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
+        if kind == NO_REQUEST and case.said[MAIL] != UNREAD:
+            raise Problem("malformed", "A colleague sorted this mail. Open it again: a case is denied for a reason.")
         cases = self.mailbox.cases
-        await asyncio.to_thread(cases.reread, case.number, {**case.said, MAIL: READ})
-        if kind == NO_REQUEST:
-            await asyncio.to_thread(cases.answer_case, case.number, NO_REQUEST)
-        else:
-            await asyncio.to_thread(self.mailbox.sort, case.number, RequestKind(kind), place)
         await self.door.note(officer, "sorted a mail", case=str(case.number))
+        await asyncio.to_thread(cases.reread, case.number, {**case.said, MAIL: READ})
+        if kind != NO_REQUEST:
+            await asyncio.to_thread(self.mailbox.sort, case.number, RequestKind(kind), place)
+        elif not await asyncio.to_thread(cases.answer_case, case.number, NO_REQUEST, event=""):
+            raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
         return go_on(f"{REQUESTS}/{case.number}")
 
     async def _case(self, request: Request, *, shut: bool = False) -> DeskCase:

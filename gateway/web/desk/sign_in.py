@@ -275,13 +275,7 @@ class PeopleOfDesk:
         """Invites somebody, whose link is shown this once; or takes somebody off the desk."""
         name, action = form.get("name", "").lower(), form.get("action")
         if action == "invite":
-            if form.get("role") not in tuple(DeskRole):
-                raise Problem("malformed", "A role is reader, officer or admin.")
-            await self.door.note(officer, "invited", whom=name)
-            try:
-                code = await asyncio.to_thread(self.door.officers.invite, name, DeskRole(form["role"]))
-            except ValueError as error:
-                raise Problem("malformed", f"{error}.") from None
+            code = await self._invite(officer, name, form.get("role", ""))
             return await self._page(request, officer, link=invitation_link(self.door.terms.url, code), name=name)
         if action == "end" and name == officer.name:
             raise Problem("forbidden", "Nobody takes themselves off the desk: another admin does.")
@@ -290,6 +284,20 @@ class PeopleOfDesk:
             await asyncio.to_thread(self.door.officers.end_person, name)
             return await self._page(request, officer)
         raise Problem("malformed", "There is no such act.")
+
+    async def _invite(self, officer: Officer, name: str, role: str) -> str:
+        """The code. Who is made what is noted with what they were. Raises `Problem`."""
+        if role not in tuple(DeskRole):
+            raise Problem("malformed", "A role is reader, officer or admin.")
+        if name == officer.name and role != officer.role:
+            raise Problem("forbidden", "Nobody changes their own role: another admin does.")
+        people = await asyncio.to_thread(self.door.officers.people)
+        was = next((str(each.role) for each in people if each.name == name), "")
+        await self.door.note(officer, "invited", whom=name, made=role, was=was)
+        try:
+            return await asyncio.to_thread(self.door.officers.invite, name, DeskRole(role))
+        except ValueError as error:
+            raise Problem("malformed", f"{error}.") from None
 
     async def _page(self, request: Request, officer: Officer, link: str = "", name: str = "") -> Response:
         people = await asyncio.to_thread(self.door.officers.people)
