@@ -25,19 +25,6 @@ from gateway.terms import Manner
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Renamed(click.Option):
-    """An option that had another name `before`, which is taken as ever and shown nowhere: one thing has one name."""
-
-    def __init__(self, *args: Any, before: str, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._before = before
-
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        shown, self.opts = self.opts, [*self.opts, self._before]
-        super().add_to_parser(parser, ctx)
-        self.opts = shown
-
-
 class Day(click.DateTime):
     """A day that has another one after it: the calendar's last day has no end that could be asked about."""
 

@@ -122,8 +122,6 @@ def receipt() -> None:
 @click.option(
     "--log",
     "keys",
-    cls=options.Renamed,
-    before="--key",
     multiple=True,
     metavar="VKEY",
     help="The log's verifier key, Ed25519 or ML-DSA-44; repeatable, and either of them is enough.",

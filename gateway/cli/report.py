@@ -29,15 +29,7 @@ def report() -> None:
     " seconds are not in it yet."
 )
 @options.data
-@click.option(
-    "--from",
-    "moment",
-    cls=options.Renamed,
-    before="--since",
-    type=options.DAY,
-    required=True,
-    help="From this day on (UTC).",
-)
+@click.option("--from", "moment", type=options.DAY, required=True, help="From this day on (UTC).")
 @options.as_json
 def denies(data: Path, moment: datetime, as_json: bool) -> None:
     counted, answers = Counter[Cell](), Counter[tuple[str, str]]()

@@ -211,9 +211,7 @@ def notice(
 )
 @click.argument("reason", type=options.FILE)
 @options.installation
-@click.option(
-    "--name", "ui", cls=options.Renamed, before="--ui", required=True, help="The screen's name, the `ui` of a choice."
-)
+@click.option("--name", "ui", required=True, help="The screen's name, the `ui` of a choice.")
 def void_consents(reason: Path, data: Path, file: Path | None, ui: str) -> None:
     with options.house(data, file) as house:
         voided = asyncio.run(house.consent.void_consents(ui, hashlib.sha256(reason.read_bytes()).digest()))
@@ -278,8 +276,6 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 @click.option(
     "--note",
     "belief",
-    cls=options.Renamed,
-    before="--belief",
     type=options.FILE,
     help="The documented belief: its hash goes into the ledger, its text does not.",
 )
@@ -297,7 +293,6 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 )
 @click.option("--from", "start", type=options.MOMENT, help=f"With --list: accepted from then on ({options.AT}).")
 @click.option("--to", "end", type=options.MOMENT, help=f"With --list: accepted before then ({options.AT}).")
-@click.option("--between", nargs=2, type=options.MOMENT, hidden=True)
 def void(
     data: Path,
     file: Path | None,
@@ -310,12 +305,8 @@ def void(
     source: str | None,
     start: datetime | None,
     end: datetime | None,
-    between: tuple[datetime, datetime] | None,
 ) -> None:
     if listing:
-        if between and (start or end):
-            raise click.UsageError("--between goes with neither --from nor --to")
-        start, end = between or (start, end)
         if not source or not start or not end:
             raise click.UsageError("--list needs --source, --from and --to")
         if end <= start:

@@ -71,7 +71,7 @@ def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(ru
         receipt.verify_receipt(found, [Ed25519Verifier.from_vkey(signer.vkey)])
         assert json.loads(found.entry)["i"] == entry["i"]
     first = next((tmp_path / "receipts").iterdir())
-    checked = CliRunner().invoke(group, ["receipt", "verify", str(first), "--key", signer.vkey])
+    checked = CliRunner().invoke(group, ["receipt", "verify", str(first), "--log", signer.vkey])
     assert checked.exit_code == 0, checked.output
 
 

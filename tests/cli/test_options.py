@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 import click
-import pytest
 from click.testing import CliRunner
 
 from gateway.cli.root import COMMANDS, group
@@ -51,38 +50,6 @@ def test_one_name_is_one_kind_of_value_everywhere():
             kinds[name].add(kind)
     several = {name for name, found in kinds.items() if len(found) > 1}
     assert several <= OF_THE_COMMANDS_OWN | BETWEEN
-
-
-@pytest.mark.parametrize(
-    ("words", "before", "now"),
-    [
-        (["report", "denies"], ["--since", "2026-01-01"], ["--from", "2026-01-01"]),
-        (["void-consents", "REASON"], ["--ui", "settings-3"], ["--name", "settings-3"]),
-        (["receipt", "verify", "REASON"], ["--key", "VKEY"], ["--log", "VKEY"]),
-        (["void", "--list", "--source", "form"], ["--between", "2026-01-01", "2026-01-02"],
-         ["--from", "2026-01-01", "--to", "2026-01-02"]),
-        (["void", "--seqs", "REASON", "--dry-run"], ["--belief", "REASON"], ["--note", "REASON"]),
-    ],
-)  # fmt: skip
-def test_a_name_of_before_is_taken_and_not_shown(folder, tmp_path, words, before, now):
-    reason = tmp_path / "reason.txt"
-    reason.write_text("why\n")
-    said = [[str(reason) if word == "REASON" else word for word in (*words, *more)] for more in (before, now)]
-    data = [] if "verify" in words else ["--data", str(folder)]
-    old, new = (CliRunner().invoke(group, [*each, *data]) for each in said)
-    assert (old.exit_code, old.output) == (new.exit_code, new.output)
-    assert "No such option" not in old.output
-    command = words[: 2 if words[0] in {"report", "receipt"} else 1]
-    help_ = CliRunner().invoke(group, [*command, "--help"]).output
-    assert now[0] in help_
-    assert before[0] not in help_
-
-
-def test_a_renamed_option_that_is_needed_says_its_name_of_now():
-    told = CliRunner().invoke(group, ["report", "denies"])
-    assert told.exit_code == 2
-    assert "--from" in told.output
-    assert "--since" not in told.output
 
 
 def test_a_name_that_was_never_there_is_refused(folder):

@@ -54,7 +54,7 @@ class Person:
 
     def verify(self, content, *words, opening=None, key=None):
         more = ["--opening", self.file("opening.json", opening)] if opening is not None else []
-        return self.command("receipt", "verify", self.file("it", content), "--key", key or self.key, *more, *words)
+        return self.command("receipt", "verify", self.file("it", content), "--log", key or self.key, *more, *words)
 
     @property
     def download(self):

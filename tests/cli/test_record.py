@@ -76,7 +76,7 @@ def test_a_text_is_logged_once_and_named_by_its_hash(run, tmp_path):
 def test_a_screen_that_nobody_was_asked_on_voids_nothing(run, tmp_path):
     reason = tmp_path / "reason.txt"
     reason.write_text("The no was grey on grey.")
-    code, text = run("void-consents", str(reason), "--ui", "settings-3")
+    code, text = run("void-consents", str(reason), "--name", "settings-3")
     assert code == 1, "a misspelt name is not taken for done"
     assert text.startswith("0 opt-ins voided\n")
 

@@ -159,7 +159,7 @@ def found_again(folder, plain, trace):
     assert (told.exit_code, "advertisers: denied, gpc" in told.output, "dry_run" in told.output) == (0, True, True)
     assert run("explain", "--request", "f" * 32).exit_code == 1
     assert run("explain").exit_code == 2
-    report = run("report", "denies", "--since", str(today()), "--json")
+    report = run("report", "denies", "--from", str(today()), "--json")
     rows = {
         (row["recipient"], row["reason"], row["mode"]): (row["count"], row["of"]) for row in json.loads(report.output)
     }
@@ -168,8 +168,8 @@ def found_again(folder, plain, trace):
         ("advertisers", "gpc", "dry_run"): (1, 1),
         ("unknown", "unknown_recipient", "live"): (1, 1),
     }
-    assert "2 of 3" in run("report", "denies", "--since", str(today())).output
-    assert run("report", "denies", "--since", "2099-01-01").output == "no answer was no\n"
+    assert "2 of 3" in run("report", "denies", "--from", str(today())).output
+    assert run("report", "denies", "--from", "2099-01-01").output == "no answer was no\n"
 
 
 def test_a_place_that_was_seen_before_is_written_as_the_first_time():

@@ -193,7 +193,7 @@ class TestTheOffice:
     @pytest.fixture
     def runs(self, capsys, forged, tmp_path):
         def run(*more, code=0, belief=True):
-            held = ["--belief", str(tmp_path / "belief.txt")] if belief else []
+            held = ["--note", str(tmp_path / "belief.txt")] if belief else []
             with pytest.raises(SystemExit) as ended:
                 root.main(["void", "--data", str(forged), *held, *more])
             assert ended.value.code == code
@@ -217,7 +217,7 @@ class TestTheOffice:
     def test_lists_reads_rehearses_and_voids(self, forged, runs, tmp_path, monkeypatch):
         waited = []
         monkeypatch.setattr(Leases, "all_of_now", lambda _: asyncio.sleep(0, waited.append(None)))
-        listed = runs("--list", "--source", "gpc", "--between", "2026-11-24", "2026-11-25")
+        listed = runs("--list", "--source", "gpc", "--from", "2026-11-24", "--to", "2026-11-25")
         assert listed.startswith("0  2026-11-24T12:00Z  opt_out sale,sharing,targeted_ads  browser\n")
         (tmp_path / "seqs").write_text("# by a script\n" + listed + "300 and the phone\n")
         who = tmp_path / "accounts.ndjson"

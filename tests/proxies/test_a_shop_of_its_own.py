@@ -230,12 +230,12 @@ def test_an_opt_out_is_shared_with_nobody_its_receipt_is_proved_and_a_backup_bri
     [event] = [each["event"] for each in made["events"]]
     (shop.folder / "receipt").write_text(shop.run("receipt", "show", event, "--data", "data", "--config", "shop.toml"))
     key = shop.run("ledger", "key", "--data", "data", "--config", "shop.toml").strip()
-    shop.run("receipt", "verify", "receipt", "--key", key)
+    shop.run("receipt", "verify", "receipt", "--log", key)
     true = (shop.folder / "receipt").read_text()
     forged, times = re.subn(r"^index \d+$", "index 99", true, flags=re.MULTILINE)
     assert times == 1
     (shop.folder / "forged").write_text(forged)
-    shop.run("receipt", "verify", "forged", "--key", key, code=1)
+    shop.run("receipt", "verify", "forged", "--log", key, code=1)
 
     shop.run("backup", "copy", "--keys", "keys", "--secrets", "secrets", "--data", "data", "--config", "shop.toml")
     shop.service.stop()
@@ -245,7 +245,7 @@ def test_an_opt_out_is_shared_with_nobody_its_receipt_is_proved_and_a_backup_bri
     shop.run("restore", "--new-log", "--data", "data", "--config", "shop.toml")  # the day's counts were newer
     shop.start()
     assert shop.shares(out, other) == [False, True]
-    shop.run("receipt", "verify", "receipt", "--key", key)
+    shop.run("receipt", "verify", "receipt", "--log", key)
     shop.run("verify", "--data", "data", "--config", "shop.toml")
 
 
