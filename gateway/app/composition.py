@@ -255,7 +255,7 @@ def _start(watch: LedgerWatch, folder: Path, secrets: Secrets, *, patient: bool)
         with schema.held(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
             _prove_secrets(db, folder, secrets)
             waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
-    except (LedgerRefused, sqlite3.Error):
+    except (LedgerRefused, sqlite3.Error, OSError):
         if not patient:
             raise
     try:

@@ -24,8 +24,8 @@ from gateway.desk.office.desk_file import DESK_FILE, desk_file, end_ways_in
 from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import person_keys, secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
+from gateway.keys.epochs import ASIDE, Epochs, read_epochs, replace_file
 from gateway.keys.epochs import FILE as EPOCHS
-from gateway.keys.epochs import Epochs, replace_file
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
@@ -261,9 +261,10 @@ def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
     return made
 
 
-def back_up_secrets(folder: Path, into: Path) -> Path:
+def back_up_secrets(folder: Path, into: Path, clock: Clock = now) -> Path:
     """The secrets, without which nobody is found, and what wraps the persons' keys these weeks: to a place that holds
     neither ledger nor keys. Of the latter the newest alone is kept there: an older copy would outlive an erasure.
+    Raises `LedgerRefused`, too where that copy is the last to hold what still lives.
     """
     try:
         content = (folder / secret_files.SECRETS).read_bytes()
@@ -276,9 +277,20 @@ def back_up_secrets(folder: Path, into: Path) -> Path:
     with schema.held(folder):
         kept = Epochs(folder, secret_files.load_secrets(folder).wraps)
         if kept.all:
+            _prove_none_lost(folder, into / EPOCHS, kept, clock())
             replace_file(into / EPOCHS, (folder / EPOCHS).read_bytes())
             kept.mark([each.number for each in kept.all], copied=True)
     return made
+
+
+def _prove_none_lost(folder: Path, copy: Path, kept: Epochs, at: datetime) -> None:
+    """That the folder has each epoch of a copy that is not dead."""
+    own = {each.number for each in kept.all}
+    if any(moment(each.dies) > at and each.number not in own for each in read_epochs(copy)):
+        raise LedgerRefused(
+            f"{copy} holds epochs that {folder / EPOCHS} has lost, and stays as it is: put it back with"
+            f" cp {copy} {folder / ASIDE}copy, as the user that the service runs as (gateway help restore)"
+        )
 
 
 def epochs_are_copied(folder: Path) -> bool:

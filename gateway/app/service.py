@@ -51,6 +51,7 @@ from gateway.desk.evidence import (
 from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
+from gateway.keys.epochs import EpochsAlarm
 from gateway.ledger import watch
 from gateway.ledger.audit.verify import NightlyVerify
 from gateway.ledger.errors import StoreUnavailable
@@ -277,7 +278,7 @@ class Doors:
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
             witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow, listed=self.listed,
-            verified=NightlyVerify(self.folder, consent.clock),
+            verified=NightlyVerify(self.folder, consent.clock), epochs=EpochsAlarm(self.folder),
             others=self.siblings.others if self.siblings else nobody_else,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)

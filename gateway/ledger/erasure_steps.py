@@ -32,7 +32,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway import disk
-from gateway.keys.epochs import DAY, FILE, WEEK, Epoch, Epochs, horizon, read_epochs
+from gateway.keys.epochs import DAY, FILE, WEEK, Epoch, Epochs, held_until, horizon, laid_aside, read_epochs
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.subjects import milliseconds, moment
@@ -221,7 +221,7 @@ class EpochTurn:
 
     def __init__(self, folder: Path, wraps: tuple[bytes, ...], clock: Callable[[], datetime], kept: timedelta) -> None:
         self._folder = folder
-        self._epochs = Epochs(folder, wraps)
+        self._epochs = Epochs(folder, wraps, at_once=False)  # a service starts although it cannot be read just now
         self._clock = clock
         self._lasts = horizon(kept)
         self._of = 0  # the epoch of the pass that is under way
@@ -231,25 +231,36 @@ class EpochTurn:
 
     def forgotten_by(self) -> datetime:
         """When the last epoch dies that wraps a key destroyed by now, or what is left of one. In any thread."""
-        now, epochs = self._clock(), read_epochs(self._folder / FILE)
+        dates = [now := self._clock()]
+        try:
+            dates += [moment(held_until(each, self._ms)) for each in laid_aside(self._folder)]
+            epochs = read_epochs(self._folder / FILE)
+        except OSError:
+            epochs = self._epochs.all  # as it was between the last two batches
         if not epochs or not epochs[-1].begun:
-            return now + self._lasts  # none has a date yet
-        return max(now, *(moment(each.dies) for each in epochs))
+            return max(now + self._lasts, *dates)  # none has a date yet
+        return max(*dates, *(moment(each.dies) for each in epochs))
+
+    @property
+    def _ms(self) -> int:
+        return self._lasts // timedelta(milliseconds=1)
 
     def is_due(self) -> bool:
-        """Whether there is a step to do. Reads no database."""
+        """Whether there is a step to do. Reads no database. Raises OSError."""
         self._epochs.refresh()
         now, newest = milliseconds(self._clock()), self._epochs.newest
         if newest is None:
             return False
         older = self._epochs.older
         waits = any(not each.empty for each in older) and now >= self._rests_until
-        return _is_over(newest, now) or waits or any(each.empty and each.dies <= now for each in older)
+        dead = any(each.empty and each.dies <= now for each in older)
+        return _is_over(newest, now) or waits or dead or any(self._epochs.ripe(now, self._ms))
 
     def step(self, db: sqlite3.Connection, vault: Vault) -> None:
         """One of them. Raises sqlite3.Error, OSError."""
         now, epochs = milliseconds(self._clock()), vault.epochs
         epochs.refresh()
+        epochs.try_again(now, self._ms)
         newest = epochs.newest
         if newest is None:
             return
@@ -262,7 +273,7 @@ class EpochTurn:
             self._pass(db, vault, newest.number, now)
 
     def _begin(self, db: sqlite3.Connection, vault: Vault, number: int, now: int) -> None:
-        dies = now + self._lasts // timedelta(milliseconds=1)
+        dies = now + self._ms
         if disk.is_file(db):
             vault.epochs.begin(number, now, dies)
         else:

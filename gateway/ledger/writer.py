@@ -431,10 +431,12 @@ class Writer:
 
     def _refill(self) -> None:
         """Behind the answers. Where it cannot be done the next batch tries again, and is refused if it has no key."""
-        if self._vault is None or self._failing or not self._vault.is_low():
+        if self._vault is None or self._failing:
             return
-        with contextlib.suppress(sqlite3.Error, LedgerRefused), self.store.held():
-            self._vault.refill()
+        with contextlib.suppress(sqlite3.Error, LedgerRefused, OSError):
+            if self._vault.is_low():
+                with self.store.held():
+                    self._vault.refill()
 
     def _finish_erasures(self) -> None:
         """What cannot be finished now is tried again with the next batch, or a second later."""
@@ -452,11 +454,12 @@ class Writer:
 
     def _turn_epochs(self) -> None:
         """No answer waits for more than one step of it."""
-        if self._turns is None or self._failing or time.monotonic() < self._turns_at or not self._turns.is_due():
+        if self._turns is None or self._failing or time.monotonic() < self._turns_at:
             return
         try:
-            with contextlib.suppress(LedgerRefused), self.store.held():
-                self._turns.step(*self._ours())
+            if self._turns.is_due():
+                with contextlib.suppress(LedgerRefused), self.store.held():
+                    self._turns.step(*self._ours())
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._turns_at = time.monotonic() + TURNS_AGAIN
             self._let_go()

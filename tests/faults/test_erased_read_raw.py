@@ -53,7 +53,7 @@ def test_nothing_of_the_erased_opens_without_the_epochs_key_and_after_the_stated
     assert at_last["opened by an epoch"] == len(asked["boxes"]), "the control: the date is not stated too late"
 
     receipts_verify(folder, stated, events)
-    maintenance.back_up_secrets(folder, secrets)
+    maintenance.back_up_secrets(folder, secrets, lambda: stated)
     after = read_raw(asked, folder, copies)
     figure(f"read raw, 31 of 50, {mode}", f"before {before}; from {stated:%Y-%m-%d} on {after}")
     assert (after["markers"], after["opened"], after["opened by an epoch"]) == (0, 0, 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -22,8 +23,10 @@ from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import POOL, Vault
 from gateway.ledger import erasure_steps, schema
 from gateway.ledger.erasure_steps import EpochTurn
+from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.publisher import checkpoints_beside
 from gateway.ledger.subjects import Choice, milliseconds, moment
+from gateway.ledger.writer import CHECKPOINT_EVERY
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -292,6 +295,54 @@ def test_a_process_that_does_not_know_the_newest_secrets_buries_nothing_that_the
         assert vault.keys(person.person) == person
 
 
+class TestAFileThatCannotBeRead:
+    """Nothing of it is lost: it is waited for, or lies aside until it is mended or all of it is dead."""
+
+    def test_for_a_moment_costs_one_answer_and_nothing_else(self, folder):
+        opt_out(folder, AT, 1)
+        before = keys_of(folder, 0)
+        with opened(folder, AT) as house:
+            house.writer.submit(lambda tx: tx.size).result(60)
+            Epochs(folder, wraps(folder)).mark(numbers(folder), copied=True)  # as the nightly backup does
+            with mock.patch.object(epochs, "read_epochs", side_effect=OSError(errno.EMFILE, "Too many open files")):
+                time.sleep(1.5 * CHECKPOINT_EVERY)  # meanwhile the writer looks between two batches
+                with pytest.raises(NothingKept):
+                    house.writer.submit(lambda tx: tx.size).result(60)
+            assert house.writer.submit(lambda tx: tx.size).result(60) == 1
+        assert not epochs.laid_aside(folder)
+        assert keys_of(folder, 0) == before
+
+    def test_when_the_service_starts_lets_it_start_and_keeps_opt_outs_beside(self, folder):
+        opt_out(folder, AT, 1)
+        with mock.patch.object(epochs, "read_epochs", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+            with (
+                open_house(folder, SETTINGS, dev=True, clock=lambda: AT, patient=True) as house,
+                pytest.raises(NothingKept),
+            ):
+                house.writer.submit(lambda tx: tx.size).result(60)
+            with pytest.raises(PermissionError), opened(folder, AT):
+                pass
+
+    def test_and_is_damaged_lies_aside_is_told_in_the_date_and_comes_back_by_a_copy_put_beside(self, folder, tmp_path):
+        opt_out(folder, AT, 1)
+        before, copies = keys_of(folder, 0), tmp_path / "secrets"
+        maintenance.back_up_secrets(folder, copies)
+        (folder / epochs.FILE).write_bytes(b"{")
+        os.utime(folder / epochs.FILE, times=((AT + DAY).timestamp(),) * 2)
+        opt_out(folder, AT + 2 * DAY, 2)
+        assert EpochTurn(folder, wraps(folder), lambda: AT + 2 * DAY, KEPT).forgotten_by() == AT + 2 * DAY + LASTS
+        with pytest.raises(LedgerRefused, match="stays as it is"):
+            maintenance.back_up_secrets(folder, copies, lambda: AT + 2 * DAY)
+        assert keys_of(folder, 0).details is None
+        shutil.copy(copies / epochs.FILE, folder / f"{epochs.ASIDE}copy")
+        turned(folder, AT + 3 * DAY)
+        assert keys_of(folder, 0) == before
+        maintenance.back_up_secrets(folder, copies, lambda: AT + 3 * DAY)
+        assert len(epochs.laid_aside(folder)) == 1, "the damaged one, until the last that it may hold is dead"
+        turned(folder, AT + DAY + LASTS)
+        assert not epochs.laid_aside(folder)
+
+
 class TestABackup:
     @pytest.fixture
     def copies(self, folder, tmp_path):
@@ -348,7 +399,7 @@ class TestABackup:
         assert not maintenance.epochs_are_copied(folder)
         before = (secrets / epochs.FILE).read_bytes()
         turned(folder, AT + LASTS)
-        maintenance.back_up_secrets(folder, secrets)
+        maintenance.back_up_secrets(folder, secrets, lambda: AT + LASTS)
         assert maintenance.epochs_are_copied(folder)
         assert (secrets / epochs.FILE).read_bytes() != before
         assert [each.number for each in epochs.read_epochs(secrets / epochs.FILE)] == numbers(folder)

@@ -91,7 +91,7 @@ def test_after_the_stated_date_nothing_opens_in_data_files_log_or_a_base_backup(
 
         def read(*more):
             office.execute("CHECKPOINT")
-            maintenance.back_up_secrets(folder, secrets)  # daily, as the manual says
+            maintenance.back_up_secrets(folder, secrets, lambda: stated)  # daily, as the manual says
             asked["shared"] += told_to_machines(folder)
             return erased.read_raw(asked, folder, copies, data.parent, *more)
 

@@ -8,6 +8,7 @@ from support.people import GAID, named
 
 from gateway import __version__
 from gateway.keys import api_keys
+from gateway.keys.epochs import ASIDE
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 
@@ -105,3 +106,10 @@ async def test_in_production_the_development_key_opens_nothing_and_a_revoked_key
 async def test_in_production_there_is_no_demo_site(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         assert [(await client.get(path)).status_code for path in ("/demo", "/demo/second", "/")] == [404, 404, 404]
+
+
+async def test_epochs_that_lie_aside_are_told_to_whoever_looks(client, tmp_path):
+    path = tmp_path / "data" / f"{ASIDE}0a1b2c3d"
+    path.write_bytes(b"{")
+    alarms = (await client.get("/readyz?strict")).json()["alarms"]
+    assert [text for text in alarms if str(path) in text]

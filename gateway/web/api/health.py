@@ -212,6 +212,7 @@ class Health:
     codes: Alarming
     shadow: Alarming
     verified: Alarming
+    epochs: Alarming
     listed: DeletionDues
 
     async def ready(self, request: Request) -> Response:
@@ -252,7 +253,8 @@ class Health:
             for name in self._dropped()
         ]
         others: tuple[Alarming, ...] = (
-            self.state, self.rehearsed, self.witnessed, self.codes, self.shadow, self.verified, self.listed,
+            self.state, self.rehearsed, self.witnessed, self.codes, self.shadow, self.verified, self.epochs,
+            self.listed,
         )  # fmt: skip
         told = [text for each in others for text in each.alarms()]
         return [*(text for text, holds in alarms.items() if holds), *dropped, *told]
