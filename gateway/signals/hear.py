@@ -8,7 +8,7 @@ slip; on the web it is as if it were not there, by the W3C text, and the other s
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -108,8 +108,7 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
     ear = _Ear(hearing)
     ear.flag(gpc.read_gpc_header(values[gpc.HEADER]))
     for name in adchoices.HEADERS:
-        for value in values[name]:
-            ear.string("adchoices", value.decode("latin-1"))
+        ear.extension(values[name])
     ear.jar(values[b"cookie"])
     if any(b"1" in members(value) for value in values[b"dnt"]):
         ear.deny("dnt", FULL, KeptFor.MOMENT)
@@ -229,6 +228,19 @@ class _Ear:
         if applies and "tcfeuv2" in reading.sections and (section_ids is None or TCF_EU_2 in section_ids):
             (self._narrowing if momentary else self._consents).append(reading)
 
+    def extension(self, fields: Iterable[bytes]) -> None:
+        """What the AdChoices extension says; somebody on the way may have put several fields into one line."""
+        said = dict.fromkeys(each.decode("latin-1") for value in fields for each in members(value))
+        for text in [*said][:MAX_VALUES]:
+            self.string("adchoices", text)
+        self._few("adchoices", said)
+
+    def _few(self, channel: str, values: Collection[str]) -> None:
+        """More values of one signal than `MAX_VALUES` are a flood, and deny."""
+        if len(values) > MAX_VALUES:
+            self.malformed.append(Malformed(channel, "count"))
+            self.deny("malformed", FULL, KeptFor.MOMENT)
+
     def jar(self, raw: Sequence[bytes]) -> None:
         """Cookie headers: what consent tools and ad networks left in them."""
         if not raw:
@@ -255,9 +267,7 @@ class _Ear:
         self.deny("malformed", FULL, KeptFor.MOMENT)
 
     def url(self, query: bytes) -> None:
-        """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny; sections
-        apply that any list of them names.
-        """
+        """What an ad call's address says; sections apply that any list of them names."""
         said: dict[str, dict[str, None]] = {}
         for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=None):
             if name in PARAMETERS or name in BESIDE:
@@ -268,9 +278,7 @@ class _Ear:
                 applies = name != "gdpr_consent" or set(said.get("gdpr", ())) != {"0"}
                 for value in [*values][:MAX_VALUES]:
                     self.string(PARAMETERS[name], value, section_ids, applies=applies, momentary=True)
-                if len(values) > MAX_VALUES:
-                    self.malformed.append(Malformed(PARAMETERS[name], "count"))
-                    self.deny("malformed", FULL, KeptFor.MOMENT)
+                self._few(PARAMETERS[name], values)
 
     def _read(self, channel: str, text: str, section_ids: Sequence[int] | None) -> Reading:
         if channel == "gpp":
@@ -384,7 +392,7 @@ def refused_now(channel: str, reading: Reading, section_ids: Sequence[int] | Non
 
 
 TO_STANDARD = str.maketrans("-_", "+/")
-MAX_VALUES = 8  # of one signal in one address: an address has one or two
+MAX_VALUES = 8  # of one signal in one address or field: there are one or two
 MACRO = ("${", "%%", "[")
 
 

@@ -12,18 +12,19 @@ from gateway.terms import SIGNAL_PURPOSES, Purpose
 SECTION = "uspv1"
 VALUES = frozenset("YN-")
 LENGTH = 4
+SAYS = 3  # the character of the opt-out, which stands there as well where what is behind it was cut off
 
 
 def read_usprivacy(text: str) -> Reading:
     """What the third character says. `1---` and `1-Y-` are legal; `-` in the third place says nothing."""
     version, values = text[:1], text[1:LENGTH].upper()
-    if len(text) < LENGTH or (len(text) > LENGTH and not (version.isdigit() and VALUES.issuperset(values))):
+    if len(text) < SAYS or (len(text) != LENGTH and not (version.isdigit() and VALUES.issuperset(values))):
         return Reading(error="empty" if not text else "length")
     choices = stated(
         opted_out=SIGNAL_PURPOSES if values[1] == "Y" else (), allowed=(Purpose.SALE,) if values[1] == "N" else ()
     )
-    if not VALUES.issuperset(values):
-        return Reading(choices, error="reserved")
+    if len(text) < LENGTH or not VALUES.issuperset(values):
+        return Reading(choices, error="length" if len(text) < LENGTH else "reserved")
     number = int(version) if version.isascii() and version.isdigit() else None
     fields = {"Version": number, "Notice": values[0], "OptOutSale": values[1], "LspaCovered": values[2]}
     error = "length" if len(text) > LENGTH else "version" if number != 1 else "case" if text[1:] != values else ""

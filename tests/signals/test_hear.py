@@ -242,6 +242,15 @@ def test_the_adchoices_extension_is_heard_in_each_browser(header):
 
 
 @pytest.mark.parametrize("header", ["x-adchoices", "cookie2"])
+def test_of_two_adchoices_fields_that_somebody_on_the_way_put_into_one_line_the_opt_out_is_heard(header):
+    for folded in (f"{ADCHOICES_ALLOWED}, {ADCHOICES_OUT}", f"{ADCHOICES_OUT},{ADCHOICES_ALLOWED}"):
+        assert web((header, folded)).said == (Said(Source.AD_CHOICES, ADS),)
+    flood = web((header, ",".join(f"A{number}" for number in range(9))))
+    assert flood.denied == FULL
+    assert not flood.keeps
+
+
+@pytest.mark.parametrize("header", ["x-adchoices", "cookie2"])
 @pytest.mark.parametrize("behind", ["==", "AAAB", "%3D", " x"], ids=brief)
 def test_a_header_that_others_use_too_is_a_persons_choice_only_where_it_is_whole(header, behind):
     broken = web((header, ADCHOICES_OUT + behind))

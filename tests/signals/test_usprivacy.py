@@ -76,13 +76,22 @@ def test_an_opt_out_with_something_behind_it_is_heard_and_an_allow_is_not(behind
     assert set(read_usprivacy(f"1YNN{behind}").choices.values()) == {Stated.UNKNOWN}
 
 
+@pytest.mark.parametrize("text", ["1YY", "1-Y", "1ny"])
+def test_an_opt_out_whose_last_character_was_cut_off_is_heard_and_an_allow_is_not(text):
+    reading = read_usprivacy(text)
+    assert (reading.error, reading.opted_out, reading.sections) == ("length", frozenset(SIGNAL_PURPOSES), {})
+    assert set(read_usprivacy(f"{text[:2]}N").choices.values()) == {Stated.UNKNOWN}
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
         ("", "empty"),
         (" ", "length"),
         ("1", "length"),
-        ("1YY", "length"),
+        ("1Y", "length"),
+        ("1YN", "length"),
+        (" 1Y", "length"),
         (" 1YYN", "length"),
         ('"1YYN"', "length"),
         ("1ßY", "length"),
@@ -103,12 +112,12 @@ def test_a_string_that_is_not_valid_never_allows(text, error):
 
 
 @QUICKLY
-@given(st.text(max_size=6) | st.text("1YNyn- ", min_size=4, max_size=4))
+@given(st.text(max_size=2) | st.text(min_size=4, max_size=4) | st.text("1YNyn- ", min_size=4, max_size=4))
 def test_any_text_is_answered_and_only_the_27_valid_ones_may_allow(text):
     reading = read_usprivacy(text)
     assert reading.ok is (text in VALID)
     assert reading.ok or Stated.ALLOWED not in reading.choices.values()
-    assert reading.opted_out == (set(SIGNAL_PURPOSES) if len(text) == 4 and text[2] in "yY" else set())
+    assert reading.opted_out == (set(SIGNAL_PURPOSES) if text[2:3] in {"y", "Y"} else set())
 
 
 @pytest.mark.parametrize("text", VALID)

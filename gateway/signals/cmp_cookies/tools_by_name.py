@@ -16,6 +16,7 @@ under "expressed" everything is off until then, so there a missing level does no
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 
 from gateway.signals import cookies
 from gateway.signals.cmp_cookies.forms import section_ids
@@ -47,6 +48,7 @@ CONSENT = "OptanonConsent"
 CLOSED = "OptanonAlertBoxClosed"
 GPP = "OTGPPConsent"
 MAX_PIECES = 8  # pieces of 4,000 characters: four fill a whole Cookie header
+MAX_WAYS = 16  # to put pieces together: four of two each
 
 Fields = Mapping[str, Sequence[str]]
 
@@ -66,13 +68,21 @@ def read_onetrust(cookie: Cookie) -> Iterator[ToolState]:
 
 def read_gpp(cookie: Cookie) -> Iterator[ToolState]:
     """The GPP string, joined where it was cut: the first piece in `OTGPPConsent`, the others in numbered ones. Every
-    piece that is there is taken, not the number that `GPPCookiesCount` tells: an opt-out may stand in the last.
+    piece that is there is taken, not the number that `GPPCookiesCount` tells: an opt-out may stand in the last. Where a
+    browser sends several of a name, nobody knows which belong together, so that each is tried.
     """
-    names = (f"{cookie.name}{number}" for number in range(MAX_PIECES))
-    pieces = [plain(cookie.value), *(piece for name in names for piece in cookie.beside(name)[:1])]
+    numbered = (cookie.beside(f"{cookie.name}{number}") for number in range(MAX_PIECES))
+    first, ways = plain(cookie.value), _ways([values for values in numbered if values])
     beside = [_fields(value) for value in cookie.jar.get(CONSENT, ())[:MAX_PIECES]]
     applying = section_ids(text for fields in beside for text in fields.get("gppSid", ()))
-    yield cookie.shows(carried=[Carried("gpp", "".join(pieces), applying)])
+    yield cookie.shows(carried=[Carried("gpp", "".join((first, *pieces)), applying) for pieces in ways])
+
+
+def _ways(values: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """One value a name, of each: first those in equal places, for browsers send them in the order of their making."""
+    places = range(max(map(len, values), default=1))
+    alike = (tuple(each[min(place, len(each) - 1)] for each in values) for place in places)
+    return [*dict.fromkeys((*alike, *islice(product(*values), MAX_WAYS)))][:MAX_WAYS]
 
 
 READ_FIELDS = ("groups", "isGpcEnabled", "browserGpcFlag", "interactionCount", "gppSid")

@@ -200,3 +200,22 @@ def test_a_gpp_string_that_was_cut_into_pieces_is_carried_whole(states, pieces):
 def test_two_gpp_cookies_of_one_name_are_both_carried(states):
     texts = [each.text for each in carried(states("OTGPPConsent=DBABLA~A; OTGPPConsent=DBABLA~B"))]
     assert texts == ["DBABLA~A", "DBABLA~B"]
+
+
+@pytest.mark.parametrize(
+    "jar",
+    [
+        "OTGPPConsent=A; OTGPPConsent0=1; OTGPPConsent=B; OTGPPConsent0=2",
+        "OTGPPConsent=A; OTGPPConsent0=1; OTGPPConsent0=2; OTGPPConsent=B",
+    ],
+    ids=brief,
+)
+def test_of_pieces_of_one_name_each_is_tried(states, jar):
+    assert {each.text for each in carried(states(jar))} >= {"A1", "B2"}
+
+
+def test_pieces_of_one_name_are_tried_a_few_times_those_of_equal_places_first(states):
+    pieces = "; ".join(f"OTGPPConsent{number}={letter}" for letter in "AB" for number in range(8))
+    texts = [each.text for each in carried(states(f"OTGPPConsent=_; {pieces}"))]
+    assert texts[:2] == ["_AAAAAAAA", "_BBBBBBBB"]
+    assert len(texts) == 16
