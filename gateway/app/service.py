@@ -8,7 +8,7 @@ alarms: what may be off while the service runs, by name (R31).
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -219,7 +219,7 @@ class Doors:
             Route(f"{tokens.PATH}{{token}}", unsubscribe.post, methods=["POST"]),
             Route("/privacy-choices/erase", erasing.show, methods=["GET"]),
             Route("/privacy-choices/erase", erasing.post, methods=["POST"]),
-            *self._opting_in(steps, acts),
+            *self._opting_in(steps, acts, own),
             *self._log(),
             *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
             Route("/.well-known/gpc.json", pages.gpc_json),
@@ -228,10 +228,10 @@ class Doors:
             *self._ad_choices(),
         ]
 
-    def _opting_in(self, steps: Steps, acts: Acts) -> list[Route]:
+    def _opting_in(self, steps: Steps, acts: Acts, own: Sequence[str]) -> list[Route]:
         """Showing that a mailbox is one's own, and opting in."""
-        codes = CodePage(steps, self.settings.site.origins)
-        opting_in = OptInPage(steps, acts, self.settings.site.origins, self.folder)
+        codes = CodePage(steps, own)
+        opting_in = OptInPage(steps, acts, own, self.folder)
         return [
             Route("/privacy-choices/code", codes.show, methods=["GET"]),
             Route("/privacy-choices/code", codes.post, methods=["POST"]),

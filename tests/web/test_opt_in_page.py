@@ -522,3 +522,12 @@ async def test_an_event_of_something_else_shows_no_opt_in(site):
     for event in (said["event"], "AAAA", "!", "A" * 22):
         answer = await site.calling.get(DONE + event)
         assert answer.status_code == 404
+
+
+async def test_codes_and_a_yes_are_taken_behind_a_proxy_that_hands_on_another_host(tmp_path):
+    """As every other form: `[site] url` is whose pages these are."""
+    async with standing(tmp_path / "behind", site__url="https://shop.example") as site:
+        browser = site.browser(Origin="https://shop.example")
+        del browser.headers["Sec-Fetch-Site"]  # older browsers send none
+        await browser.opts_out(email=email(1))
+        assert "It is allowed" in (await browser.opts_in(**ADS, **MAIL)).text
