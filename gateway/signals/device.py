@@ -7,12 +7,14 @@ said. None is consent, and `DNT` is never read as GPC (L12).
 
 `IABGPP_*`, `IABTCF_*`, `IABUSPrivacy_String` and `gad_rdp` lie in NSUserDefaults on iOS and in the default
 SharedPreferences on Android (the IAB's in-app specifications of each). They are read into the members of a call's
-`signals`; `choice/downstream.py` makes the ones that an app writes back. No per-field key of a US section has a
-specification, so their strings are what counts.
+`signals`; `choice/downstream.py` makes the ones that an app writes back. A key of a single field is `IABGPP_`, its
+section's prefix and the field's name (GPP's CMP API specification, "How is GPP used in-app?"), a list the ids joined by
+`_`. The TCF's section names the consents otherwise than that page and keeps their bits, so either name is read in
+either form.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from gateway.terms import Malformed
@@ -55,10 +57,20 @@ GPP_VERSION, GPP_STRING = "IABGPP_HDR_Version", "IABGPP_HDR_GppString"
 GPP_SECTIONS, GPP_APPLICABLE = "IABGPP_HDR_Sections", "IABGPP_GppSID"
 US_PRIVACY, TC_STRING = "IABUSPrivacy_String", "IABTCF_TCString"
 GDPR_APPLIES, ADDITIONAL_CONSENT = "IABTCF_gdprApplies", "IABTCF_AddtlConsent"
-USP_OPT_OUT, PURPOSES = "IABGPP_USP1_OptOut", "IABTCF_PurposeConsents"
-NEEDED = (1, 3, 4)  # storage, profiles for advertising, advertising chosen by them
+GDPR_KEYS = (GDPR_APPLIES, "IABGPP_TCFEU2_gdprApplies")
+PURPOSES = ("IABTCF_PurposeConsents", "IABGPP_TCFEU2_PurposesConsent", "IABGPP_TCFEU2_PurposeConsents")
+NEEDED = frozenset({1, 3, 4})  # storage, profiles for advertising, advertising chosen by them
+IDS = re.compile("[0-9]{1,2}(_[0-9]{1,2})*", re.ASCII)
+USP_OPT_OUT = "IABGPP_USP1_OptOut"
+US_OPT_OUT = re.compile(  # of a state that has no section yet, too
+    "IABGPP_US(NAT|[A-Z]{2})_(SaleOptOut|SharingOptOut|TargetedAdvertisingOptOut|Gpc)", re.ASCII
+)
+WORDS = {"0": False, "1": True, "2": False, "false": False, "true": True}  # 2 did not opt out, 0 does not apply
+USP_WORDS = WORDS | {"y": True, "n": False, "-": False}
 SECTION = re.compile("IABGPP_([1-9][0-9]{0,2})_String", re.ASCII)
 RESTRICTED = "gad_rdp"  # Google's restricted data processing
+RESTRICTED_WORDS = frozenset({"", "0", "1", "true", "false", "none"})
+APPLIES = frozenset({"", "0", "1"})
 MEMBERS: Mapping[str, str] = {
     GPP_STRING: "gpp",
     GPP_APPLICABLE: "gpp_sid",
@@ -87,7 +99,7 @@ def read_stored_keys(stored: Mapping[str, object]) -> dict[str, object]:
     }
     if strings:
         found["sections"] = strings
-    if str(stored.get(USP_OPT_OUT, "")).upper() == "Y" or _refuses(stored):
+    if any(_fields_say(stored)) or _refuses(stored):
         found["refused"] = True
     if str(stored.get(RESTRICTED, "")).strip().lower() in {"1", "true"}:
         found["rdp"] = True
@@ -97,16 +109,40 @@ def read_stored_keys(stored: Mapping[str, object]) -> dict[str, object]:
 def malformed(stored: Mapping[str, object]) -> bool:
     """Whether a key that we read holds what it never holds: the opt-out in it may be lost."""
     strings = [value for key, value in stored.items() if SECTION.fullmatch(str(key)) and value is not None]
-    odd = str(stored.get(RESTRICTED, "")).strip().lower() not in {"", "0", "1", "true", "false", "none"}
-    return odd or not all(isinstance(value, str) for value in strings)
+    odd = _word(stored.get(RESTRICTED)) not in RESTRICTED_WORDS or _word(stored.get(GDPR_KEYS[1])) not in APPLIES
+    unread = None in _fields_say(stored) or any(_consented(text) is None for text in _consents(stored))
+    return odd or unread or not all(isinstance(value, str) for value in strings)
+
+
+def _word(value: object) -> str:
+    return "" if value is None else str(value).strip().lower()
+
+
+def _fields_say(stored: Mapping[str, object]) -> Iterator[bool | None]:
+    """Of each US key of a single field whether it says no; None: it holds what it never holds."""
+    for key, value in stored.items():
+        words = USP_WORDS if key == USP_OPT_OUT else WORDS if US_OPT_OUT.fullmatch(str(key)) else None
+        if words and (word := _word(value)):
+            yield words.get(word)
+
+
+def _consents(stored: Mapping[str, object]) -> list[str]:
+    return [word for key in PURPOSES if (word := _word(stored.get(key)))]
+
+
+def _consented(text: str) -> frozenset[int] | None:
+    """Purposes by number: those with a one in their place, or those that are listed. None: neither form."""
+    if not text.strip("01"):
+        return frozenset(place for place, bit in enumerate(text, 1) if bit == "1")
+    return frozenset(map(int, text.split("_"))) if IDS.fullmatch(text) else None
 
 
 def _refuses(stored: Mapping[str, object]) -> bool:
-    """Consents by purpose, one character each, without those that advertising needs (IAB TCF, in-app specification)."""
-    consents = stored.get(PURPOSES)
-    if not isinstance(consents, str) or not consents or str(stored.get(GDPR_APPLIES, "1")) == "0":
+    """Whether consents by purpose are without those that advertising needs, where their law applies."""
+    said = [word for key in GDPR_KEYS if (word := _word(stored.get(key)))]
+    if said and set(said) == {"0"}:
         return False
-    return any(consents[purpose - 1 : purpose] != "1" for purpose in NEEDED)
+    return any(not (_consented(text) or frozenset()) >= NEEDED for text in _consents(stored))
 
 
 def write_gpp(text: str, sections: Mapping[int, str], applicable: list[int]) -> dict[str, str]:

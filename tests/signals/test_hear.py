@@ -25,6 +25,7 @@ from support.signals import (
 from gateway.signals import adchoices, gpp
 from gateway.signals.cmp_cookies import values
 from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
+from gateway.signals.gpp.layouts import SECTIONS
 from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
@@ -91,6 +92,10 @@ SAYS = {
     ),
     "consents by purpose on the phone without those for ads": (
         {"stored": {"IABTCF_PurposeConsents": "0000"}}, Said("stored", FULL, KeptFor.MOMENT)
+    ),
+    "a field of a section on the phone": (
+        {"stored": {"IABGPP_HDR_GppString": "DBAA", "IABGPP_USNAT_SaleOptOut": 1}},
+        Said("stored", FULL, KeptFor.MOMENT),
     ),
     "one section on the phone": (
         {"stored": {"IABGPP_7_String": NATIONAL_OUT, "IABGPP_GppSID": "7"}}, Said(Source.GPP, SALE)
@@ -318,6 +323,37 @@ def test_an_app_passes_on_what_it_found_on_the_phone():
     assert from_call({"stored": {"IABGPP_HDR_GppString": 7}}).malformed == (Malformed("gpp", "type"),)
 
 
+@pytest.mark.parametrize("field", ["SaleOptOut", "SharingOptOut", "TargetedAdvertisingOptOut", "Gpc"])
+@pytest.mark.parametrize("prefix", sorted({section.name.upper() for section in SECTIONS}))
+def test_a_section_of_which_an_app_kept_the_fields_is_heard(prefix, field):
+    key = f"IABGPP_{prefix}_{field}"
+    for value in (1, "1", " 1\n", True):
+        assert from_call({"stored": {"IABGPP_HDR_GppString": "DBAA", key: value}}).denied == FULL
+    for value in (0, 2, "0", " 2", False, "", None):
+        assert from_call({"stored": {key: value}}) == Heard()
+
+
+def test_fields_of_the_us_privacy_string_are_heard_however_an_app_wrote_them():
+    for value in ("Y", "y", "Y ", 1, "1", " 1"):
+        assert from_call({"stored": {"IABGPP_USP1_OptOut": value}}).denied == FULL
+    for value in ("N", "-", "", 0, 2, "2", None):
+        assert from_call({"stored": {"IABGPP_USP1_OptOut": value}}) == Heard()
+
+
+@pytest.mark.parametrize("name", ["IABGPP_TCFEU2_PurposesConsent", "IABGPP_TCFEU2_PurposeConsents"])
+def test_consents_by_purpose_are_read_as_bits_and_as_a_list(name):
+    for refused in ("2_7", "1_3", "10", "7", 7, "110", "0"):
+        assert from_call({"stored": {name: refused}}).denied == FULL
+        assert from_call({"stored": {name: refused, "IABGPP_TCFEU2_gdprApplies": 1}}).denied == FULL
+        assert from_call({"stored": {name: refused, "IABGPP_TCFEU2_gdprApplies": 0}}) == Heard()
+        both = {"IABTCF_gdprApplies": 0, "IABGPP_TCFEU2_gdprApplies": "1"}
+        assert from_call({"stored": {name: refused} | both}).denied == FULL
+    for given in ("1_3_4", "1_2_3_4_10", "1011", "1111111111"):
+        assert from_call({"stored": {name: given}}) == Heard()
+    for odd in ("1,3,4", "all", "1_", ["1"]):
+        assert from_call({"stored": {name: odd}}).malformed == (Malformed("stored", "value"),)
+
+
 def test_an_app_that_kept_the_sections_apart_is_heard_whatever_stands_in_the_whole_string():
     refused = {"IABGPP_7_String": NATIONAL_OUT, "IABGPP_GppSID": "7"}
     for whole in (GPP_ALLOWED, "DBAA", "junk", 7):
@@ -367,6 +403,10 @@ def test_a_call_that_says_no_opt_out_denies_and_ends_nothing(signals):
         ({"stored": "x"}, Malformed("stored", "type")),
         ({"stored": {"IABGPP_7_String": 7}}, Malformed("stored", "value")),
         ({"stored": {"gad_rdp": "maybe"}}, Malformed("stored", "value")),
+        ({"stored": {"IABGPP_USNAT_SaleOptOut": "Y"}}, Malformed("stored", "value")),
+        ({"stored": {"IABGPP_USCA_Gpc": [1]}}, Malformed("stored", "value")),
+        ({"stored": {"IABGPP_USP1_OptOut": "no"}}, Malformed("stored", "value")),
+        ({"stored": {"IABGPP_TCFEU2_gdprApplies": "no"}}, Malformed("stored", "value")),
         ({"gdpr": False}, Malformed("gdpr", "value")),
         ({"gdpr": "no"}, Malformed("gdpr", "value")),
         ({"stored": {"IABTCF_gdprApplies": "no"}}, Malformed("gdpr", "value")),
