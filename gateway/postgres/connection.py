@@ -77,6 +77,12 @@ TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_ses
 WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
 # Of whoever serves: what it computes between two is some milliseconds, for what takes long is folded outside.
 SERVES_WITHIN = 3_000
+# Whatever a role, a database or the server is set to: with less a commit is reported that no disk has yet, or none of
+# the standby's. `remote_apply` is more.
+KEEPS = """
+SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+  WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)
+"""
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.
 SEES = r"-c default_transaction_isolation=read\ committed"
 ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
@@ -218,6 +224,7 @@ class PostgresConnection:
                 options=f"-c search_path={schema} {times} {SEES} -c client_min_messages=warning",
                 **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
             )  # fmt: skip
+            self._db.execute(KEEPS, prepare=False)
         self._db.adapters.register_dumper(int, _Whole)
         self._db.adapters.register_dumper(bool, _Whole)
         for kind in (bytes, bytearray, memoryview):

@@ -41,6 +41,22 @@ def until(look):
     return found
 
 
+@pytest.mark.parametrize(
+    ("was", "then"), [("off", "on"), ("local", "on"), ("remote_write", "on"), ("remote_apply", "remote_apply")]
+)
+def test_no_setting_of_a_role_has_a_commit_reported_before_it_is_kept(url, was, then):
+    with psycopg.connect(url, autocommit=True) as office:
+        office.execute("CREATE ROLE tuned LOGIN SUPERUSER")
+        try:
+            office.execute(f"ALTER ROLE tuned SET synchronous_commit = {was}")
+            for writes in (True, False):
+                db = PostgresConnection(url.replace("//postgres@", "//tuned@"), "rows", writes=writes)
+                assert db.execute("SHOW synchronous_commit").fetchone() == (then,)
+                db.end()
+        finally:
+            office.execute("DROP ROLE tuned")
+
+
 def test_rows_come_back_as_sqlite_gives_them(db):
     db.execute("BEGIN IMMEDIATE")
     assert db.in_transaction
