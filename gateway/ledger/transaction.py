@@ -336,6 +336,7 @@ class Transaction:
         self.fresh.back(begun.fresh)
         del self.joined[begun.joined :]
         self.named.clear()
+        self._done.clear()
         self.onward = None
 
     def finish(self) -> None:

@@ -69,6 +69,20 @@ def test_what_was_asked_for_the_batch_is_asked_anew_once_a_job_wrote(tx):
     assert tx.found_among(asks, [b"c"]) == set()  # nobody said so before
 
 
+def test_what_is_done_once_a_batch_is_done_again_behind_a_job_that_was_refused(tx):
+    def sweep():
+        tx.done_once("DELETE FROM idempotency WHERE at < ?", (5,))
+
+    tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (b"old", b"", b"", 4))
+    with pytest.raises(Refused), tx.savepoint():
+        tx.db.execute("SELECT 1")  # so the engine takes a savepoint, and what is done behind it goes back
+        sweep()
+        raise Refused
+    with tx.savepoint():
+        sweep()
+    assert tx.db.execute("SELECT count(*) FROM idempotency").fetchone() == (0,)
+
+
 def test_a_job_that_only_speaks_has_the_engine_take_no_savepoint(tx):
     said = []
     tx._engine.set_trace_callback(said.append)
