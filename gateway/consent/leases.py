@@ -162,7 +162,8 @@ class Leases:
                 others = LONGEST if row and held is None else 0.0  # it may hold another machine's lease still
                 self._put(tx, asked, now + int((others + LATE) * 1000), position, now)
             return Granted(0.0, position, tx.size)
-        self._put(tx, asked, until, position, now)
+        before = held[1] if held else now + int(LONGEST * 1000) if row else 0  # when the lease that it has still may end
+        self._put(tx, asked, max(until, before), position, now)  # it is believed until this answer comes
         by = held[1] / 1000 if held and asked.applied < position else math.inf
         return Granted((until - now) / 1000, position, tx.size, by)
 

@@ -178,6 +178,21 @@ def test_one_that_starts_with_a_shorter_term_waits_for_what_was_granted_by_the_l
     after.close()
 
 
+@pytest.mark.parametrize("boot", [b"b" * 16, b"another machine "], ids=["of this machine", "of another one"])
+def test_a_renewal_for_a_shorter_term_leaves_the_lease_waited_for_that_is_believed_until_its_answer_comes(ledger, boot):
+    known = ledger.leases.position()
+    believed = ledger.at + ledger.renew(known).seconds
+    shorter = ledger.started(boot, Terms(0.1))
+    assert ledger.do(lambda tx: shorter.renew(tx, Renewal("a", "test", known))).seconds == 0.1
+    position = ledger.change()
+    for at in (ledger.at, believed - 0.01):
+        ledger.at = at
+        assert ledger.at + shorter.longest(position) >= believed
+    ledger.at = believed
+    assert shorter.longest(position) == 0
+    shorter.close()
+
+
 @pytest.mark.parametrize(
     "then", [Terms(TERM), Terms(0.1), Terms(0.1, leases=False)], ids=["the same", "shorter", "none"]
 )
