@@ -35,7 +35,10 @@ HANGS_AFTER = (
     30.0  # of any other: an event loop that waits for pages of a cold disk is slow, and no other one is faster
 )
 LOADS_WITHIN = 60.0  # seconds until the first one: an interpreter and its modules; one or two, more on a busy machine
-ENDS_WITHIN = 25.0  # seconds for open requests and what is written at a stop; systemd's file gives all of them 30
+# Seconds that a worker's end may take, of which each part has a limit of its own: who may ask once more (2), open requests
+# (13), the writer (7), the threads of the emergency file and of the watch (5 each), leases (1), and room. systemd's file
+# gives all of them 40.
+ENDS_WITHIN = 36.0
 LOOKS = 0.2  # seconds that the parent waits for news
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0  # seconds; behind one that died so young a pause, twice as long each time
 ANSWERED_WITHIN = 1.0  # seconds in which a worker tells what it counted; of one that does not the last time counts

@@ -38,8 +38,8 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
-# Seconds that one batch may take once the service stops, or the thread at its end: what systemd's forty leave beside
-# the open requests (13), the threads of the emergency file and of the watch (5 each), leases (1), and room. Never both:
+# Seconds that one batch may take once the service stops, or the thread at its end: what a worker's end
+# (`app.workers.ENDS_WITHIN`) leaves beside all else that has a limit there, and room. Never both:
 # where a batch takes as long, whoever waits is answered there and then, and the end waits for the thread no more.
 ENDS_WITHIN, LOOKS = 7.0, 0.1
 PARTS = 8  # of what makes few runs of many, while nobody waits

@@ -3,14 +3,19 @@
 import asyncio
 import multiprocessing
 import os
+import re
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from gateway.app import workers
 from gateway.app.workers import ALIVE, ENDS, NOT_STARTED, SERVES, Siblings, Supervisor
-from gateway.ledger import schema
+from gateway.cli import serve
+from gateway.consent import leases
+from gateway.desk import emergency
+from gateway.ledger import schema, watch, writer
 from gateway.web.shell.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -249,6 +254,13 @@ def test_at_the_end_all_are_told_and_one_that_does_not_end_is_killed(parent):
     parent.look(seconds=0.1)
     assert second.told == ["terminate", "kill"]
     assert len(parent.started) == 2
+
+
+def test_one_that_ends_may_take_as_long_as_all_that_has_a_limit_then_and_the_parent_is_done_before_systemd_is():
+    unit = (Path(workers.__file__).parent.parent / "recipes" / "gateway.service").read_text(encoding="utf-8")
+    (systemd,) = re.findall(r"TimeoutStopSec=(\d+)", unit)
+    parts = [serve.LINGER, serve.DRAIN, *(each.ENDS_WITHIN for each in (writer, emergency, watch, leases))]
+    assert sum(parts) + 1 < workers.ENDS_WITHIN < int(systemd) - 2
 
 
 # --- what they counted ---
