@@ -80,9 +80,13 @@ from gateway.state.upkeep import HostState
 Clock = Callable[[], datetime]
 
 
-def leases(store: Store, settings: Settings, keeper: StateKeeper, watch: LedgerWatch) -> contextlib.closing[Leases]:
+def leases(writer: Writer, settings: Settings, keeper: StateKeeper, watch: LedgerWatch) -> contextlib.closing[Leases]:
     terms, known = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases), lambda: watch.generation
-    return contextlib.closing(Leases(store, terms, boot_seconds, applied=keeper.applied, generation=known))
+    made = Leases(
+        writer.store, terms, boot_seconds, applied=keeper.applied, generation=known,
+        commits=lambda: writer.commit(lambda tx: tx.position),
+    )  # fmt: skip
+    return contextlib.closing(made)
 
 
 def looked_up(
@@ -184,7 +188,7 @@ def open_house(
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
-            leases=stack.enter_context(leases(store, settings, keeper, watch)),
+            leases=stack.enter_context(leases(writer, settings, keeper, watch)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
             forgotten_by=turn.forgotten_by, asked=asked,
         )  # fmt: skip

@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from gateway.disk import boot_id
-from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_records import LAST_PLACE, end_behind, log_end
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import Transaction
@@ -54,6 +54,7 @@ SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <
 {END}"""  # noqa: S608 - ours
 ENDS_WITHIN = 1.0  # seconds that whoever reads still may take at the end
 LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
+UNTOLD = (TimeoutError, sqlite3.Error, LedgerRefused, StoreUnavailable)
 
 
 T = TypeVar("T")
@@ -117,15 +118,17 @@ class Terms:
 class Leases:
     """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME.
     `applied`: up to which position this machine's own state has the ledger. `generation`: the watch's, another one
-    whenever what lies at the ledger's path may be another file than before.
+    whenever what lies at the ledger's path may be another file than before. `commits`: commits nothing, and how far the
+    ledger goes then.
     """
 
     def __init__(
         self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None,
         applied: Callable[[], int] | None = None, *, generation: Callable[[], int] = int,
+        commits: Callable[[], Awaitable[int]] | None = None,
     ) -> None:  # fmt: skip
         self.terms = terms
-        self._store, self._applied = store, applied
+        self._store, self._applied, self._commits = store, applied, commits
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
@@ -252,9 +255,9 @@ class Leases:
         """The same of all that is on record by now."""
         if self.shared:
             bound = self._term + LATE
-            with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
+            with contextlib.suppress(*UNTOLD):
                 async with asyncio.timeout(bound):  # a server may say nothing for longer
-                    position = await self._beside(self.position)
+                    position = await self._of_now()
                 await self.settled(position)
                 return
             await asyncio.sleep(bound)  # nobody can tell, and by then whoever had not is told nothing more
@@ -263,11 +266,21 @@ class Leases:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
             async with asyncio.timeout(seconds):
-                position = await self._beside(self.position)
+                position = await self._of_now()
                 await self._settled(position, partial(self._beside, self._read))  # a position of this very moment
-        except (TimeoutError, sqlite3.Error, LedgerRefused):
+        except UNTOLD:
             return False
         return True
+
+    async def _of_now(self) -> int:
+        """How far the ledger goes at this moment. Of a server a commit alone tells: one that lies behind a cut, and whose
+        place another one took, answers what it knew, and commits nothing that counts.
+        """
+        if not self.shared:
+            return self.position()
+        if self._commits is None:
+            raise StoreUnavailable("who never writes knows nothing of now")
+        return await self._commits()
 
     @property
     def bound(self) -> float:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -23,6 +24,39 @@ from gateway.postgres.connection import ANOTHERS, AnotherBoot, PostgresConnectio
 SCHEMA = "gateway_ledger"
 STANDBYS = "synchronous_standby_names"
 STANDS_BY = 2.0  # seconds: longer than anybody answers on a proof of before (ledger/watch.py)
+KEPT = 8  # idle connections to read by: opening one costs some milliseconds
+
+
+class IdleConnections:
+    """A store's connections to read by that wait to be used again. Of those that were opened before `end` none does: the
+    address may lead to another server by now, and the one of before live on behind a cut, and answer.
+    """
+
+    def __init__(self) -> None:
+        self._waiting, self._ended, self._changing = list[PostgresConnection](), 0, threading.Lock()
+
+    def home(self) -> Callable[[PostgresConnection], bool]:
+        """For a connection that is opened from now on."""
+        return partial(self._keep, self._ended)
+
+    def _keep(self, ended: int, db: PostgresConnection) -> bool:
+        with self._changing:
+            kept = ended == self._ended and len(self._waiting) < KEPT
+            if kept:
+                self._waiting.append(db)
+            return kept
+
+    def take(self) -> PostgresConnection | None:
+        """None: there is none left."""
+        with self._changing:
+            return self._waiting.pop() if self._waiting else None
+
+    def end(self) -> None:
+        with self._changing:
+            self._ended += 1
+            waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +70,7 @@ class PostgresStore:
     url: str
     host: int
     boot: int
-    _idle: list[PostgresConnection] = field(default_factory=list)
+    _idle: IdleConnections = field(default_factory=IdleConnections, compare=False)
 
     @property
     def caps(self) -> Caps:
@@ -106,12 +140,11 @@ class PostgresStore:
         return db
 
     def open_to_read(self) -> Connection:
-        with contextlib.suppress(IndexError):  # none is left: another thread may have taken the last
-            while True:
-                if (kept := self._idle.pop()).answers():
-                    return cast("Connection", kept)
-                self.close()  # the others are to the same machine: each would be waited for in its turn
-        return self._proved(self._connected(writes=False, home=self._idle))
+        while (kept := self._idle.take()) is not None:
+            if kept.answers():
+                return cast("Connection", kept)
+            self.close()  # the others are to the same machine: each would be waited for in its turn
+        return self._proved(self._connected(writes=False, home=self._idle.home()))
 
     def open_to_renew(self) -> PostgresConnection:
         """On which this machine's leases are renewed, and heard what others commit."""
@@ -156,17 +189,17 @@ class PostgresStore:
     def zero(self, db: Connection, at: int) -> int | None:  # noqa: ARG002 - what an erasure may not leave dies with its epoch
         return None
 
-    def _connected(self, *, writes: bool, home: list[PostgresConnection] | None = None) -> PostgresConnection:
+    def _connected(
+        self, *, writes: bool, home: Callable[[PostgresConnection], bool] | None = None
+    ) -> PostgresConnection:
         try:
             return PostgresConnection(self.url, SCHEMA, self.host, writes=writes, boot=self.boot, home=home)
         except sqlite3.Error as error:
             raise LedgerRefused(f"the ledger's PostgreSQL cannot be used now ({error}); do the same again") from error
 
     def close(self) -> None:
-        """Lets go of the connections that wait to be used again."""
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().end()
+        """Lets go of the connections that wait to be used again; none that is open now ever will."""
+        self._idle.end()
 
 
 class _HostClaim:

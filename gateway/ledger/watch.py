@@ -204,10 +204,13 @@ class LedgerWatch(Vouching):
             if failures != self._failures:
                 return  # the writer found more meanwhile
             if not self.healthy:
-                self.generation += 1  # readers open the file anew after a spell without proof
+                self._begin_generation()  # readers open the file anew after a spell without proof
                 self.healthy = True
             self.fresh_until = began + self.term if self._grants() and not waits else 0.0
         self._say(waits)
+
+    def _begin_generation(self) -> None:
+        self.generation += 1
 
     def _look(self) -> None:
         """Raises where what is read is not the ledger."""
@@ -341,11 +344,16 @@ class HostWatch(LedgerWatch):
         try:
             if self._db is None:
                 self._db = self._opened()
+                self._begin_generation()  # the address may lead to another server than before
             self._advance(self._db.renew(self._state.applied(), HEAD))
             return self._prove_on(cast("sqlite3.Connection", self._db))
         except BaseException:
             self._let_go()
             raise
+
+    def _begin_generation(self) -> None:
+        self._store.close()  # first: who opens anew because of the count is handed none of before
+        super()._begin_generation()
 
     def _opened(self) -> "PostgresConnection":
         return cast("PostgresStore", self._store).open_to_renew()

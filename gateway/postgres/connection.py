@@ -93,7 +93,6 @@ CLONED = (
 MIGRATED = "another machine's gateway gave the ledger another version: install the same one here"
 PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
 COPIED = {"INTEGER": "int8", "TEXT": "text", "BLOB": "bytea"}
-KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
 
 class PostgresError(sqlite3.OperationalError):
@@ -199,8 +198,8 @@ class MomentRows(Rows):
 class PostgresConnection:
     """`writes`: whether its transactions hold the row of whoever writes. `host`: the number of this machine, which must
     be among those that may write and read; None: nobody asks. `boot`: the number of its boot, which must be the
-    one that renews its row; None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises
-    `sqlite3.Error` where the server cannot be reached.
+    one that renews its row; None: nobody asks. `home`: who may keep it when it is closed, to be used again, and says
+    whether it is kept. Raises `sqlite3.Error` where the server cannot be reached.
     """
 
     is_server = True
@@ -208,7 +207,7 @@ class PostgresConnection:
 
     def __init__(
         self, url: str, schema: str, host: int | None = None, *, writes: bool, boot: int | None = None,
-        home: "list[PostgresConnection] | None" = None,
+        home: "Callable[[PostgresConnection], bool] | None" = None,
     ) -> None:  # fmt: skip
         self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
         self._boot, self._renewed = boot, 0  # its row's `renewals`, as of the last proof
@@ -513,16 +512,13 @@ class PostgresConnection:
         )
 
     def close(self) -> None:
-        if self._home is None or not self.usable or len(self._home) >= KEPT:
-            self.end()
-            return
-        try:
-            if self.in_transaction:
-                self._run("ROLLBACK")
-        except sqlite3.Error:
-            self.end()
-        else:
-            self._home.append(self)
+        with contextlib.suppress(sqlite3.Error):
+            if self._home is not None and self.usable:
+                if self.in_transaction:
+                    self._run("ROLLBACK")
+                if self._home(self):
+                    return
+        self.end()
 
     def __del__(self) -> None:
         self.end()

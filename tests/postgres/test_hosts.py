@@ -17,7 +17,7 @@ from support.together import until
 from gateway.app import composition, maintenance
 from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
-from gateway.consent.leases import LATE, LONGEST, Leases, Terms
+from gateway.consent.leases import LATE, LONGEST, HeldLeases, Leases, Terms
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
@@ -268,8 +268,12 @@ def test_a_proof_without_a_state_that_answers_is_none_to_answer_by(folders, monk
 
 def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
     applied = [0]
+
+    async def commits():
+        return position
+
     with contextlib.closing(
-        Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0, applied=lambda: applied[0])
+        Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0, applied=lambda: applied[0], commits=commits)
     ) as own:
         position = own.position()
         with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
@@ -279,6 +283,47 @@ def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
         applied[0] = position
         assert own.longest(position) == 0
         assert asyncio.run(own.settles(30))
+
+
+def test_what_is_on_record_by_now_is_asked_of_a_commit_and_of_no_server_that_another_took_the_place_of(
+    folders, monkeypatch
+):
+    """That one lies behind a cut and goes on answering what it knew, to whoever is connected to it still."""
+    with opened(folders[:1]) as (first,):
+        own, waited = first.consent.leases, []
+        knew = own.position()
+        opt_out(first, 1)
+        now = first.writer.submit(lambda tx: tx.position).result(60)
+        monkeypatch.setattr(own, "position", lambda: knew)
+        monkeypatch.setattr(own, "_read", lambda: HeldLeases([], knew, own.now()))
+        assert not asyncio.run(own.settles(1.0)), "a page would say Honored"
+        monkeypatch.setattr(own, "settled", lambda position: asyncio.sleep(0, waited.append(position)))
+        asyncio.run(own.all_of_now())
+        assert waited == [now]
+
+
+@pytest.mark.parametrize("lost", ["while it renews", "while it says what it has"])
+def test_once_a_machine_renews_on_another_connection_none_of_before_is_handed_out_again(folders, lost):
+    """A moving address may lead to another server by then, and the one of before may live on and answer."""
+
+    def session(db):
+        return db.execute("SELECT pg_backend_pid()").fetchone()
+
+    with opened(folders[:1]) as (first,):
+        store, watch = first.writer.store, first.writer._watch
+        used, idle = store.open_to_read(), store.open_to_read()
+        before, generation = {session(used), session(idle)}, watch.generation
+        idle.close()
+        with watch._proving:
+            watch._db.cut() if lost == "while it renews" else watch._let_go()
+        until(lambda: watch.generation > generation and watch.fresh(), "it renews nowhere")
+        used.close()
+        now = [store.open_to_read() for _ in range(2)]
+        assert not before & {session(each) for each in now}
+        kept = session(now[0])
+        now.pop(0).close()
+        assert session(store.open_to_read()) == kept, "it opens one each time"
+        now.pop().end()
 
 
 def test_a_machine_whose_gateway_is_older_than_the_ledger_by_now_writes_and_answers_nothing(folders):
