@@ -32,7 +32,7 @@ from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
-from gateway.consent.leases import Leases, Terms
+from gateway.consent.leases import Leases
 from gateway.consent.share import Sharing
 from gateway.consent.telling import Telling
 from gateway.consent.verbs import Consent
@@ -81,10 +81,9 @@ Clock = Callable[[], datetime]
 
 
 def leases(writer: Writer, settings: Settings, keeper: StateKeeper, watch: LedgerWatch) -> contextlib.closing[Leases]:
-    terms, known = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases), lambda: watch.generation
     made = Leases(
-        writer.store, terms, boot_seconds, applied=keeper.applied, generation=known,
-        commits=lambda: writer.commit(lambda tx: tx.position),
+        writer.store, settings.replicas.term_ms / 1000, boot_seconds, applied=keeper.applied,
+        generation=lambda: watch.generation, commits=lambda: writer.commit(lambda tx: tx.position),
     )  # fmt: skip
     return contextlib.closing(made)
 

@@ -35,9 +35,9 @@ HANGS_AFTER = (
     30.0  # of any other: an event loop that waits for pages of a cold disk is slow, and no other one is faster
 )
 LOADS_WITHIN = 60.0  # seconds until the first one: an interpreter and its modules; one or two, more on a busy machine
-# Seconds that a worker's end may take, of which each part has a limit of its own: who may ask once more (2), open requests
-# (13), the writer (7), the threads of the emergency file and of the watch (5 each), leases (1), and room. systemd's file
-# gives all of them 40.
+# Seconds that a worker's end may take, of which each part has a limit of its own: who may ask once more (2), open
+# requests (13), the writer (7), the threads of the emergency file and of the watch (5 each), leases (1), and room.
+# systemd's file gives all of them 40.
 ENDS_WITHIN = 36.0
 LOOKS = 0.2  # seconds that the parent waits for news
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0  # seconds; behind one that died so young a pause, twice as long each time

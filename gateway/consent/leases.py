@@ -20,7 +20,6 @@ import math
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
@@ -73,9 +72,6 @@ class Renewal(NamedTuple):
     applied: int
 
 
-UNWAITED = Renewal("whoever was not waited for", "", -1)
-
-
 class Lease(NamedTuple):
     """One that is held. `ends`: by our clock, in seconds. `of_before`: it was granted before this machine's boot."""
 
@@ -107,27 +103,20 @@ class Granted(NamedTuple):
     by: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """`leases` False: nobody waits for anybody, and every answer to a choice states the term as its bound."""
-
-    seconds: float = 2.0
-    leases: bool = True
-
-
 class Leases:
-    """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME.
+    """Grants for one installation, and the waiting for whoever holds one. `term`: of a lease that is granted, in
+    seconds. `clock`: seconds of CLOCK_BOOTTIME.
     `applied`: up to which position this machine's own state has the ledger. `generation`: the watch's, another one
     whenever what lies at the ledger's path may be another file than before. `commits`: commits nothing, and how far the
     ledger goes then.
     """
 
     def __init__(
-        self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None,
+        self, store: Store, term: float, clock: Callable[[], float], boot: bytes | None = None,
         applied: Callable[[], int] | None = None, *, generation: Callable[[], int] = int,
         commits: Callable[[], Awaitable[int]] | None = None,
     ) -> None:  # fmt: skip
-        self.terms = terms
+        self.term = term
         self._store, self._applied, self._commits = store, applied, commits
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
@@ -148,11 +137,8 @@ class Leases:
 
     def renew(self, tx: Transaction, asked: Renewal) -> Granted:
         """In the writer's transaction. Raises `TooManyHolders`."""
-        now, term = self._milliseconds(), int(self.terms.seconds * 1000)
+        now, term = self._milliseconds(), int(self.term * 1000)
         position = tx.position
-        if not self.terms.leases:
-            self._note_unwaited(tx, position, now, term)
-            return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
         row = tx.db.execute(HELD, (asked.holder,)).fetchone()
         held = row if row and row[0] == self._boot else None
@@ -165,7 +151,9 @@ class Leases:
                 others = LONGEST if row and held is None else 0.0  # it may hold another machine's lease still
                 self._put(tx, asked, now + int((others + LATE) * 1000), position, now)
             return Granted(0.0, position, tx.size)
-        before = held[1] if held else now + int(LONGEST * 1000) if row else 0  # when the lease that it has still may end
+        before = (
+            held[1] if held else now + int(LONGEST * 1000) if row else 0
+        )  # when the lease that it has still may end
         self._put(tx, asked, max(until, before), position, now)  # it is believed until this answer comes
         by = held[1] / 1000 if held and asked.applied < position else math.inf
         return Granted((until - now) / 1000, position, tx.size, by)
@@ -182,7 +170,7 @@ class Leases:
 
     def dropped(self) -> list[str]:
         """Names of replicas that have missed three terms: somebody should look at them."""
-        now, missed = self._milliseconds(), int(MISSED * self.terms.seconds * 1000)
+        now, missed = self._milliseconds(), int(MISSED * self.term * 1000)
         named = [lease for lease in self._read().leases if lease.name]
         live = {lease.name for lease in named if not lease.of_before and lease.ends * 1000 + missed >= now}
         return sorted({lease.name for lease in named} - live)
@@ -193,43 +181,33 @@ class Leases:
 
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
-        bound = self._term + (LATE if self.terms.leases else 0.0)
-        if not self.terms.leases:
-            return bound
         try:
-            return self._latest(bound, self._behind(position, self._read()))
+            return self._latest(self._behind(position, self._read()))
         except (sqlite3.Error, LedgerRefused):
-            return bound
+            return self._bound
 
     async def latest(self, position: int) -> float:
         """The same for an event loop, read once for all whose choices were committed together. Nobody waits for longer
         than he would wait for the leases.
         """
-        bound = self._term + (LATE if self.terms.leases else 0.0)
-        if self.terms.leases:
-            with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
-                async with asyncio.timeout(bound):
-                    return self._latest(bound, self._behind(position, await self._read_in_turn()))
-        return bound
+        with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
+            async with asyncio.timeout(self._bound):
+                return self._latest(self._behind(position, await self._read_in_turn()))
+        return self._bound
 
-    @staticmethod
-    def _latest(bound: float, behind: float) -> float:
+    def _latest(self, behind: float) -> float:
         """Whoever granted the lease that ends last may renew it once more (`_until`), for a longer term than ours."""
-        return max(bound, min(behind, LONGEST) + LATE) if behind > 0 else 0.0
+        return max(self._bound, min(behind, LONGEST) + LATE) if behind > 0 else 0.0
 
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
         return self._read_by(log_end)
 
     async def settled(self, position: int) -> float:
-        """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
-        Without leases nothing is waited for: what is returned is the bound.
-        """
+        """Waits until whoever held a lease has that position or holds none any more; how many seconds that took."""
         return await self._settled(position, self._read_in_turn)
 
     async def _settled(self, position: int, read: Callable[[], Awaitable[HeldLeases]]) -> float:
-        if not self.terms.leases:
-            return self._term
         longest, began, at_once = LONGEST + LATE, self._clock(), not self.shared  # a file is read in no time
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
@@ -254,13 +232,12 @@ class Leases:
     async def all_of_now(self) -> None:
         """The same of all that is on record by now."""
         if self.shared:
-            bound = self._term + LATE
             with contextlib.suppress(*UNTOLD):
-                async with asyncio.timeout(bound):  # a server may say nothing for longer
+                async with asyncio.timeout(self._bound):  # a server may say nothing for longer
                     position = await self._of_now()
                 await self.settled(position)
                 return
-            await asyncio.sleep(bound)  # nobody can tell, and by then whoever had not is told nothing more
+            await asyncio.sleep(self._bound)  # nobody can tell, and by then whoever had not is told nothing more
 
     async def settles(self, seconds: float) -> bool:
         """Whether within so many seconds nobody answers from before this moment any more."""
@@ -273,8 +250,8 @@ class Leases:
         return True
 
     async def _of_now(self) -> int:
-        """How far the ledger goes at this moment. Of a server a commit alone tells: one that lies behind a cut, and whose
-        place another one took, answers what it knew, and commits nothing that counts.
+        """How far the ledger goes at this moment. Of a server a commit alone tells: one that lies behind a cut, and
+        whose place another one took, answers what it knew, and commits nothing that counts.
         """
         if not self.shared:
             return self.position()
@@ -283,17 +260,9 @@ class Leases:
         return await self._commits()
 
     @property
-    def bound(self) -> float:
-        """Seconds that a choice takes to be effective where nobody waits for anybody."""
-        return 0.0 if self.terms.leases else self._term
-
-    @property
-    def _term(self) -> float:
-        """Without leases nobody reads for how long the process before granted."""
-        if self.shared:
-            return LONGEST
-        lately = not self.terms.leases and self._clock() < self._began + LONGEST
-        return max(self.terms.seconds, LONGEST) if lately else self.terms.seconds
+    def _bound(self) -> float:
+        """Seconds until nobody has a lease of before, as far as it is known what was granted."""
+        return (LONGEST if self.shared else self.term) + LATE
 
     def close(self) -> None:
         """Where a thread reads still, for a server says nothing, it stays open: SQLite's library crashes where one
@@ -322,14 +291,6 @@ class Leases:
             return None
         return min(now + term, held[3] + term + int(LATE * 1000))
 
-    def _note_unwaited(self, tx: Transaction, position: int, now: int, term: int) -> None:
-        """Until when somebody may answer for whom nobody waits, on one row, once a term: whoever is started with
-        leases next waits for that.
-        """
-        held = tx.db.execute(HELD, (UNWAITED.holder,)).fetchone()
-        if not held or held[0] != self._boot or held[1] < now + term:
-            self._put(tx, UNWAITED, now + 2 * term, position, now)
-
     def _put(self, tx: Transaction, asked: Renewal, until: int, position: int, now: int) -> None:
         tx.db.execute(
             "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (holder) DO UPDATE SET name = excluded.name,"
@@ -340,7 +301,7 @@ class Leases:
 
     def _count(self, tx: Transaction, now: int) -> int:
         sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
-        return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
+        return int(tx.db.execute(sql, (self._boot, int(MISSED * self.term * 1000), now)).fetchone()[0])
 
     def _behind(self, position: int, held: HeldLeases) -> float:
         """For how many seconds more somebody may answer who has not got a position."""

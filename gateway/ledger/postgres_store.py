@@ -28,8 +28,8 @@ KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
 
 class IdleConnections:
-    """A store's connections to read by that wait to be used again. Of those that were opened before `end` none does: the
-    address may lead to another server by now, and the one of before live on behind a cut, and answer.
+    """A store's connections to read by that wait to be used again. Of those that were opened before `end` none does:
+    the address may lead to another server by now, and the one of before live on behind a cut, and answer.
     """
 
     def __init__(self) -> None:

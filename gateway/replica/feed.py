@@ -27,6 +27,7 @@ from gateway.state.packed_rows import EDGE_BYTES, KEY_BYTES, NotAState, StateHea
 LABEL = b"feed/1\x00"
 HEADER = "Gateway-Feed"  # CHALLENGE.TAG
 HEAD = ("more", "seq", "position", "log", "peppers", "state")
+WAITS_FOR_NOBODY = "the gateway is of an older release and waits for no replica ([replicas] leases = false): upgrade it"
 GRANT = ("granted", "seconds", "leases", "term", "seq", "position", "log", "peppers")
 CHALLENGE = 32  # hex digits
 
@@ -135,12 +136,11 @@ class Applied(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
-    """`seconds` from before the asking; 0: not granted. `leases` False: good for `term` once `seq` is applied."""
+    """`seconds` from before the asking; 0: not granted."""
 
     seconds: float
     seq: int
     term: float
-    leases: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,11 @@ class Feed:
         told = self._post(asked, challenge, seconds)
         if not isinstance(told, dict) or not holds(told.get("tag"), self.tags.grant(challenge, told)):
             raise FeedRefused(FORGED)
+        if told.get("leases") is not True:
+            raise FeedRefused(WAITS_FOR_NOBODY)
         try:
             granted = float(told["seconds"]) if told["granted"] else 0.0
-            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]), bool(told["leases"]))
+            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]))
         except (KeyError, TypeError, ValueError) as error:
             raise FeedRefused("a lease that cannot be read") from error
 

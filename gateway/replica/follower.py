@@ -17,7 +17,7 @@ from gateway.choice.standing import Vouching
 from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
-from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
+from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, Piece
 from gateway.state import environment
 from gateway.state.environment import StateMap, StateRefused
 from gateway.state.fronts import crowd_key
@@ -64,7 +64,6 @@ class Follower(Vouching):
         self._turn = 0  # how often it began anew
         self._applied = Applied()
         self._waiting: dict[bytes, bytes | None] = {}  # of pieces that are of one moment together, until all are there
-        self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
         self._moved = (-1, 0.0)  # how far it was at an asking, and since when it is no further
         self._tidies_at = 0.0
@@ -105,7 +104,6 @@ class Follower(Vouching):
             return
         with self._changing:
             self._turn, self.fresh_until = self._turn + 1, 0.0
-            self._asked.clear()
         self._following.end()
         self._leasing.stop(2 * TERM)
         self._following.stop(2 * TERM)
@@ -166,7 +164,6 @@ class Follower(Vouching):
         with self._changing:
             self._turn += 1
             self.state, self._making, self.fresh_until, self._applied = None, None, 0.0, Applied()
-            self._asked.clear()
             self._anew.clear()
         self._making = environment.make_generation(self._folder)
 
@@ -192,7 +189,6 @@ class Follower(Vouching):
             self._put_in_force(target)
         elif self._making is None and read_head(target)[1] and self._clock() >= self._tidies_at:
             self._tidy(target)
-        self._settle_asked()
         if places:
             self._leasing.wake()
 
@@ -248,27 +244,12 @@ class Follower(Vouching):
             if turn != self._turn:
                 return  # it began again meanwhile: this lease is of a state that is gone
             self._term = min(told.term, TERM)
-            self._take(told, sent, has.position)
+            if told.seconds > 0:
+                self.fresh_until = sent + min(told.seconds, TERM + LATE) * RATE
         if not self.fresh():
             self._say(f"it has {has.position} of {told.seq}")
         else:
             self.why = ""
-
-    def _take(self, told: LeaseAnswer, sent: float, applied: int) -> None:
-        if told.leases:
-            if told.seconds > 0:
-                self.fresh_until = sent + min(told.seconds, TERM + LATE) * RATE
-        elif applied >= told.seq:
-            self.fresh_until = max(self.fresh_until, sent + self._term * RATE)
-        else:
-            self._asked.append((sent, told.seq))
-
-    def _settle_asked(self) -> None:
-        with self._changing:
-            good = [sent for sent, seq in self._asked if seq <= self._applied.position]
-            if good and self.state is not None:
-                self.fresh_until = max(self.fresh_until, max(good) + self._term * RATE)
-            self._asked = [each for each in self._asked if each[1] > self._applied.position]
 
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why

@@ -181,7 +181,6 @@ class Retention(Strict, frozen=True):
 
 
 class Replicas(Strict, frozen=True):
-    leases: bool = True
     term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)] = 2000
     spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 64
     hand_over_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 1

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-import threading
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from gateway.consent import leases as leases_of
-from gateway.consent.leases import LATE, Leases, Renewal, Terms
+from gateway.consent.leases import LATE, Leases, Renewal
 from gateway.fold.record import ActUsed, Record
 from gateway.ledger.store import SqliteStore
 
@@ -25,8 +24,8 @@ class Ledger:
         self.house, self.at, self.boot = house, 1000.0, b"b" * 16
         self.leases = self.started()
 
-    def started(self, boot=None, terms=None):
-        return Leases(self.house.writer.store, terms or Terms(TERM), lambda: self.at, boot or self.boot)
+    def started(self, boot=None, term=TERM):
+        return Leases(self.house.writer.store, term, lambda: self.at, boot or self.boot)
 
     def do(self, job):
         return self.house.writer.submit(job).result(60)
@@ -167,7 +166,7 @@ def test_one_that_starts_with_a_shorter_term_waits_for_what_was_granted_by_the_l
     known = ledger.leases.position()
     ledger.renew(known)
     position = ledger.change()
-    after = ledger.started(terms=Terms(0.1))
+    after = ledger.started(term=0.1)
     assert after.longest(position) == TERM + LATE  # for whoever drains may renew it once more
     ledger.at += 0.1
     may_until = ledger.at + ledger.renew(known).seconds
@@ -182,7 +181,7 @@ def test_one_that_starts_with_a_shorter_term_waits_for_what_was_granted_by_the_l
 def test_a_renewal_for_a_shorter_term_leaves_the_lease_waited_for_that_is_believed_until_its_answer_comes(ledger, boot):
     known = ledger.leases.position()
     believed = ledger.at + ledger.renew(known).seconds
-    shorter = ledger.started(boot, Terms(0.1))
+    shorter = ledger.started(boot, 0.1)
     assert ledger.do(lambda tx: shorter.renew(tx, Renewal("a", "test", known))).seconds == 0.1
     position = ledger.change()
     for at in (ledger.at, believed - 0.01):
@@ -193,34 +192,20 @@ def test_a_renewal_for_a_shorter_term_leaves_the_lease_waited_for_that_is_believ
     shorter.close()
 
 
-@pytest.mark.parametrize(
-    "then", [Terms(TERM), Terms(0.1), Terms(0.1, leases=False)], ids=["the same", "shorter", "none"]
-)
-def test_one_that_starts_waits_for_those_for_whom_nobody_waited_before(ledger, then):
-    ledger.leases.terms = Terms(TERM, leases=False)
-    may_until = ledger.at + ledger.renew(ledger.leases.position() - 1).seconds  # it is behind: nobody asks
+@pytest.mark.parametrize("then", [TERM, 0.1], ids=["the same", "shorter"])
+def test_one_that_starts_waits_for_those_for_whom_an_older_release_waited_not(ledger, then):
+    """It wrote one row for all of them, of nobody's name."""
+    until = ledger.at + TERM
+    row = ("whoever was not waited for", "", ledger.boot, int(until * 1000), -1, ledger.leases.position(), 0)
+    ledger.do(lambda tx: tx.db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)", row))
     position = ledger.change()
-    after = ledger.started(terms=then)
-    assert ledger.at + after.longest(position) >= may_until
-    ledger.at = may_until - 0.1
-    assert (after.longest(position) > 0) is True
-    ledger.at = may_until + TERM
-    assert after.longest(position) == (0 if then.leases else 0.1)
+    after = ledger.started(term=then)
+    assert ledger.at + after.longest(position) >= until
+    ledger.at = until - 0.1
+    assert after.longest(position) > 0
+    ledger.at = until
+    assert (after.longest(position), after.live(), after.dropped()) == (0, 0, [])
     after.close()
-
-
-def test_those_for_whom_nobody_waits_cost_one_row_a_term(ledger):
-    ledger.leases.terms = Terms(TERM, leases=False)
-    written = set()
-    for _ in range(20):
-        ledger.renew(ledger.leases.position())
-        written.add(
-            ledger.house.writer.submit(lambda tx: tx.db.execute("SELECT until FROM lease").fetchall()).result()[0]
-        )
-        ledger.at += TERM / 10
-    assert len(written) == 2
-    assert ledger.leases.live() == 0
-    assert ledger.leases.dropped() == []
 
 
 def test_after_a_boot_a_lease_of_before_it_is_waited_for_from_the_start_on(ledger):
@@ -317,7 +302,7 @@ def beside(ledger, tmp_path):
     copy.folder.mkdir()
     with contextlib.closing(store.open_to_read()) as db:
         db.execute("VACUUM INTO ?", (str(copy.name),))
-    made = Leases(copy, Terms(TERM), lambda: ledger.at, ledger.boot, generation=lambda: generation[0])
+    made = Leases(copy, TERM, lambda: ledger.at, ledger.boot, generation=lambda: generation[0])
     assert made.live() == 1
     yield made, lambda: setattr(made, "_store", store), generation
     made.close()

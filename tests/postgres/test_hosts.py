@@ -17,7 +17,7 @@ from support.together import until
 from gateway.app import composition, maintenance
 from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
-from gateway.consent.leases import LATE, LONGEST, HeldLeases, Leases, Terms
+from gateway.consent.leases import LATE, LONGEST, HeldLeases, Leases
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
@@ -211,7 +211,7 @@ def test_a_lease_of_another_machine_ends_by_our_own_clock_and_by_nothing_that_it
     at = [1000.0]
     store = store_in(folders[0])
     with (
-        contextlib.closing(Leases(store, Terms(2.0), lambda: at[0])) as leases,
+        contextlib.closing(Leases(store, 2.0, lambda: at[0])) as leases,
         psycopg.connect(address.url_in(folders[0]), autocommit=True) as db,
     ):
         db.execute("SET search_path = gateway_ledger")
@@ -229,7 +229,7 @@ def test_a_lease_of_another_machine_ends_by_our_own_clock_and_by_nothing_that_it
 
 
 def test_who_is_behind_is_read_once_for_all_choices_that_were_committed_together(folders, monkeypatch):
-    with contextlib.closing(Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0)) as leases:
+    with contextlib.closing(Leases(store_in(folders[0]), 2.0, lambda: 1000.0)) as leases:
         position, reads, read = leases.position(), [], leases._read
         monkeypatch.setattr(leases, "_read", lambda: reads.append(True) or read())
 
@@ -273,7 +273,7 @@ def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
         return position
 
     with contextlib.closing(
-        Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0, applied=lambda: applied[0], commits=commits)
+        Leases(store_in(folders[0]), 2.0, lambda: 1000.0, applied=lambda: applied[0], commits=commits)
     ) as own:
         position = own.position()
         with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:

@@ -118,10 +118,6 @@ def for_ever(told):
     return told | {"granted": True, "seconds": 1e9}
 
 
-def a_long_term(told):
-    return told | {"leases": False, "term": 1e9, "seq": 0}
-
-
 WAYS = {
     "drops": {"lines": without_rows},
     "changes keys": {"lines": changed},
@@ -132,7 +128,6 @@ WAYS = {
     "begins later": {"asks": older},
     "says that all was applied": {"asks": up_to_date},
     "lengthens the lease": {"lease": for_ever},
-    "lengthens the term": {"lease": a_long_term},
 }
 
 

@@ -1,5 +1,6 @@
 """A copy is answered from as of one moment, and under the lease that was there before the reading."""
 
+import contextlib
 import threading
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from support.states import ListedLog
 from gateway.choice.standing import Stale
 from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import feed, follower
-from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
+from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
 from gateway.replica.follower import LATE, TERM, Follower, ReplicaRefused
 from gateway.state import environment
 from gateway.state.environment import StateRefused
@@ -44,7 +45,7 @@ class Leasing:
         self._granted = iter(granted)
 
     def renew(self, _, has, term):
-        return LeaseAnswer(next(self._granted), has.position + 3, term, leases=True)
+        return LeaseAnswer(next(self._granted), has.position + 3, term)
 
 
 @pytest.fixture
@@ -268,12 +269,25 @@ class Stalled:
 
 
 def test_nothing_that_comes_after_its_stop_makes_it_answer_again(copy, state):
+    class StopsMeanwhile(Stalled):
+        def renew(self, *_):
+            copy.stop()
+            return LeaseAnswer(2.0, 3, 2.0)
+
     has_all(copy, state)
-    copy._feed = Stalled(state)
-    copy._asked.append((copy._clock(), 0))
-    copy.stop()
-    copy._settle_asked()
+    copy._feed = StopsMeanwhile(state)
+    copy._ask()
     assert not copy.fresh()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_no_lease_of_a_gateway_that_waits_for_no_replica_is_taken(monkeypatch, waits):
+    """One of an older release may be configured so: its grant says nothing of what this replica has."""
+    told = {"granted": True, "seconds": 2.0, "leases": waits, "term": 2.0, "seq": 3}
+    monkeypatch.setattr(Feed, "_post", lambda self, _, challenge, __: told | {"tag": self.tags.grant(challenge, told)})
+    feeding, refused = Feed(None, "key", Tags(bytes(32), ())), pytest.raises(FeedRefused, match="waits for no replica")
+    with contextlib.nullcontext() if waits else refused:
+        assert feeding.renew("a", Applied(), 1.0) == LeaseAnswer(2.0, 3, 2.0)
 
 
 def test_a_folder_is_let_go_once_whoever_writes_in_it_has_ended_and_not_before(copy, state, monkeypatch):

@@ -82,6 +82,13 @@ def test_a_file_of_before_that_leans_on_the_examples_recipients_is_refused_with_
     assert over_example(file(text), {})
 
 
+def test_a_file_of_before_by_which_no_choice_waits_for_a_copy_is_refused(file):
+    with pytest.raises(
+        SettingsRefused, match=r":2: \[replicas\] leases: there is no such option; write one of term_ms, "
+    ):
+        load_settings(file("[replicas]\nleases = false"), {})
+
+
 def test_the_file_that_a_variable_names_is_read_where_no_other_is_named(file):
     there = file("[age]\nfloor = 13")
     assert load_settings(None, {"GATEWAY_CONFIG": str(there)}).age.floor == 13

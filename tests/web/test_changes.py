@@ -343,15 +343,6 @@ async def test_the_form_does_not_wait_and_the_page_says_received_until_it_is_eff
     await shows(long, later, "<h1>Opt-Out Request Honored</h1>", headers=browser)
 
 
-async def test_without_leases_the_answer_states_the_bound_and_nobody_waits_for_it(tmp_path):
-    configured = inside.settings()
-    configured = replace(configured, replicas=replace(configured.replicas, leases=False, term_ms=TERM * 1000))
-    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
-        _, told = await renewed(client)
-        assert (told["leases"], told["granted"], told["seconds"]) == (False, True, TERM)
-        assert took(await asyncio.wait_for(opts_out(client, 1), TERM / 2)) == TERM + WINDOW
-
-
 async def test_at_most_64_replicas_hold_a_lease(keyed):
     _, told = await renewed(keyed)
     for number in range(64):

@@ -73,7 +73,8 @@ class LeaseBody(Struct):
     granted: bool
     seconds: Annotated[float | UnsetType, Meta(description="counted from before the asking")] = UNSET
     leases: Annotated[
-        bool | UnsetType, Meta(description="false: nobody waits, fresh for the term once `seq` is applied")
+        bool | UnsetType,
+        Meta(description="true: choices wait for whoever holds one; releases of before could say false"),
     ] = UNSET
     term: float | UnsetType = UNSET
     seq: wire.Whole | UnsetType = UNSET
@@ -185,8 +186,8 @@ class ChangesDoor:
         told = {
             "granted": granted.seconds > 0,
             "seconds": granted.seconds,
-            "leases": self.consent.leases.terms.leases,
-            "term": self.consent.leases.terms.seconds,
+            "leases": True,
+            "term": self.consent.leases.term,
             "seq": granted.position,
             "position": granted.entries,
             "log": log.name,

@@ -57,7 +57,7 @@ class RecipientShown(Struct):
 
 
 class LeaseTerms(Struct):
-    """Whether what a replica answers waits for its lease, and how long one lasts."""
+    """Whether what a replica answers waits for its lease, which it always does, and how long one lasts."""
 
     enabled: bool
     term_ms: int
@@ -297,9 +297,9 @@ class Health:
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
-        key, terms = auth.anybody(request, self.credentials), self.consent.leases.terms
+        key = auth.anybody(request, self.credentials)
         body = itself(self.consent, key, self.environment)
-        body.leases = LeaseTerms(terms.leases, int(terms.seconds * 1000))
+        body.leases = LeaseTerms(enabled=True, term_ms=int(self.consent.leases.term * 1000))
         body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self.shown]
         return wire.wire_answer(body, headers=answering_clock.said_now())
 

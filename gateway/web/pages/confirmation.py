@@ -105,8 +105,7 @@ class Confirmation:
 
     async def _until_effective(self, at: datetime) -> bool:
         """Waits the last part of the send window, which is shorter than a page takes to be read, and for replicas."""
-        window = self._consent.effective_within + timedelta(seconds=self._consent.leases.bound)
-        left = at + window - self._consent.clock()
+        left = at + self._consent.effective_within - self._consent.clock()
         if timedelta(0) < left <= MOST_WAITING:
             await asyncio.sleep(left.total_seconds())
         return left <= MOST_WAITING and await self._consent.leases.settles(MOST_WAITING.total_seconds())
