@@ -244,8 +244,7 @@ def _joined_object(rule: Rule, value: object, cut: Cut, path: str) -> object | N
 
 
 def _keywords(value: object, cut: Cut, _: str) -> object | None:
-    if cut.whole:
-        return _scalar(value)
+    """A page's own may be the reader's message as well, whatever the verdict (R20)."""
     words = cut.leave.words
     return keywords.sift(value, words).kept if words.listed else None
 

@@ -127,6 +127,20 @@ def test_what_is_allowed_goes_as_it_stands_but_an_address_and_what_nobody_named(
     assert "keywords" not in out["user"]  # not of the operator's vocabulary (R20)
 
 
+def test_keywords_of_a_page_and_an_app_leave_as_words_of_the_vocabulary_whatever_the_verdict():
+    """A page's or an app's words may be what somebody wrote (R20)."""
+    said = {"keywords": "news,see you at 5 on Elm street", "kwarray": ["News", "call me, Jane"]}
+    request = {"id": "1", "imp": [{"id": "1"}], "device": {"os": "ios"}}
+    for name in ("site", "app"):
+        for bag in (said, {"content": said}):
+            out = lawful(EVERYTHING_GOES, request | {name: {**bag}})[name]
+            assert out.get("content", out) == {"keywords": "news", "kwarray": ["news"]}
+            bare = lawful(Leave(EVERYTHING_GOES.answers, FREE), request | {name: {**bag}})[name]
+            assert bare.get("content", bare) == {}
+    screen = lawful(EVERYTHING_GOES, request | {"dooh": {"keywords": said["keywords"]}})["dooh"]
+    assert screen == {"keywords": "news"}
+
+
 def test_of_ids_that_may_go_nothing_goes_that_was_not_looked_up():
     """What is read of `eids` is `uids[].id` by its source: in another member an opted-out person's id would pass."""
     eids = [
