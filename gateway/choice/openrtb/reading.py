@@ -37,6 +37,7 @@ from gateway.choice.openrtb.signs import (
     unfolded,
 )
 from gateway.signals.bits import MAX_ID
+from gateway.signals.hear import NO_SECTION_IDS
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
@@ -486,10 +487,11 @@ def _signals(request: Json) -> tuple[Json, ...]:
     _add_unreadable(request, found)
     if "ac" in found[1]:
         found[1]["ac"] = _providers(found[1]["ac"])
-    if "tc" in found[1]:  # a TC string counts where its law applies, which either version may say
-        found[1].setdefault("gdpr", found[0].get("gdpr"))
-    if "tc" in found[0]:
-        found[0].setdefault("gdpr", found[1].get("gdpr"))
+    for one, other in (found, found[::-1]):  # either version may say where a string of the other's place counts
+        if "tc" in one:
+            one.setdefault("gdpr", other.get("gdpr"))
+        if "gpp" in one and one.get("gpp_sid") in NO_SECTION_IDS:
+            one["gpp_sid"] = other.get("gpp_sid")
     return tuple(
         {name: _flag(name, value) for name, value in each.items() if value is not None} for each in found if each
     )

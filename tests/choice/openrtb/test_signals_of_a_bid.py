@@ -13,6 +13,7 @@ NO: dict[str, object] = {
     "gpc": "1", "lmt": 1, "dnt": 1, "att": 2,
 }  # fmt: skip
 BESIDE = {"gdpr", "gpp_sid"}  # say nothing by themselves
+NOT_OF_SEVEN = "DBABTA~1YNN"  # has section 6 alone
 PLACES = [(name, path, member) for name, places in reading.SIGNALS.items() for path, member in places]
 OF_LISTS = "consented_providers_settings"
 
@@ -70,3 +71,25 @@ def test_of_two_bags_of_providers_the_stricter_counts():
         request = {"user": {"ext": dict(zip(("ConsentedProvidersSettings", OF_LISTS), bags, strict=True))}}
         found = [from_call(each) for each in reading.said_in_bid(request).signals]
         assert denied(found) == from_call({"ac": "1~"}).denied
+
+
+SPLIT_SECTIONS = {
+    "the string in 2.6, its sections in 2.5": {"gpp": NOT_OF_SEVEN, "ext": {"gpp_sid": [7]}},
+    "the string in 2.5, its sections in 2.6": {"gpp_sid": [7], "ext": {"gpp": NOT_OF_SEVEN}},
+    "an empty list beside the string": {"gpp": NOT_OF_SEVEN, "gpp_sid": [], "ext": {"gpp_sid": [7]}},
+}
+
+
+@pytest.mark.parametrize("how", SPLIT_SECTIONS)
+def test_the_sections_of_one_versions_place_belong_to_the_string_of_the_others(how):
+    """What applies is section 7, of which the string says nothing: that is no yes."""
+    together = from_call({"gpp": NOT_OF_SEVEN, "gpp_sid": [7]})
+    found = [from_call(each) for each in reading.said_in_bid({"id": "1", "regs": SPLIT_SECTIONS[how]}).signals]
+    assert denied(found) == together.denied != frozenset()
+    assert not from_call({"gpp": NOT_OF_SEVEN}).denied
+
+
+def test_a_string_with_sections_of_its_own_keeps_them():
+    regs = {"gpp": NOT_OF_SEVEN, "gpp_sid": [6], "ext": {"gpp_sid": [7], "gpp": "x"}}
+    ours, others = reading.said_in_bid({"id": "1", "regs": regs}).signals
+    assert (ours["gpp_sid"], others["gpp_sid"]) == ([6], [7])
