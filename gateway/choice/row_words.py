@@ -114,6 +114,27 @@ def age_said(
     return min([*bands, *([stated] if stated else [])], key=RANKS.__getitem__, default=None)
 
 
+class AgeName(NamedTuple):
+    """The name of a member that says an age. `of_limit`: whether somebody is of one (`is_minor`); `of_band`: it holds
+    the ages itself (`age_25_34`); `from_zero`: whether zero says something, for so a year of birth is left out.
+    """
+
+    of_limit: bool
+    of_band: bool
+    from_zero: bool
+
+
+@lru_cache(maxsize=1024)
+def age_name(name: str) -> AgeName | None:
+    """Of a member of a bid request, whose names nobody mapped; None where it says no age."""
+    words = _words(name)
+    of_limit = _is_yes_or_no(words)
+    if not of_limit and not _is_of_age(words):
+        return None
+    of_band = not of_limit and any(each.isdigit() for each in words)
+    return AgeName(of_limit, of_band, not {"age", "over"}.isdisjoint(words))
+
+
 def _is_listed(name: str, value: object, held: Held) -> bool:
     return name in held and isinstance(value, str) and value.strip().casefold() in held[name].values
 

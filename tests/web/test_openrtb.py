@@ -471,12 +471,15 @@ JANES_DIGEST = JANES["the digest of their address"]
     ids=repr,
 )  # fmt: skip
 async def test_an_opted_out_persons_id_under_any_name_and_in_any_writing_leaves_beside_nobody(keyed, value, more):
-    """Whose ad id the request has said nothing: where nobody opted out, the very same request is let go."""
+    """Whose ad id the request has said nothing: where nobody opted out, the very same request is let go, but for an
+    address or a number with its plus, which the recipient may not have.
+    """
     answer = await ask(keyed, bid(**more))
-    assert (answer.headers["gateway-verdict"], value in json.dumps(answer.json(), ensure_ascii=False)) == (
-        "allow",
-        True,
-    )
+    if value in {gaid(2), JANES_DIGEST, JANES_PHONE[1:]}:
+        assert answer.headers["gateway-verdict"] == "allow"
+        assert value in json.dumps(answer.json(), ensure_ascii=False)
+    else:
+        assert answer.headers["gateway-verdict"] in {"reduced", "block"}
     await jane_opts_out(keyed)
     answer = await ask(keyed, bid(**more))
     assert answer.headers["gateway-verdict"] in {"contextual", "block"}

@@ -9,7 +9,7 @@ looks at, at both versions' places.
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -194,9 +194,11 @@ def is_for_somebody(extension: Json) -> bool:
     return bool(part(part(extension, "prebid"), "bidder")) or "bidder" in extension
 
 
-def classes_in(request: Json) -> tuple[DataClass, ...]:
-    """The data classes that a request would send, in a fixed order."""
-    return tuple(sorted(set(_classes(request))))
+def classes_in(request: Json, told: Iterable[DataClass] = ()) -> tuple[DataClass, ...]:
+    """The data classes that a request would send, in a fixed order. `told`: those that anything in it tells, wherever
+    it stands (`bid_words`).
+    """
+    return tuple(sorted({*_classes(request), *told}))
 
 
 def _classes(request: Json) -> Iterator[DataClass]:

@@ -9,11 +9,12 @@ stranger sends but for a request nested deeper than anybody's (`BidTooDeep`). Th
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from gateway.choice import identity
 from gateway.choice.identity.likeness import LARGEST
+from gateway.choice.openrtb.bid_words import NO_WORDS, OWN_OF_GEO, OWN_OF_USER, PAIRED, BidWords, named_for, words_in
 from gateway.choice.openrtb.members import (
     APP_SET_IDS,
     BIDDERS,
@@ -95,13 +96,14 @@ MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
 # Each in one object alone: under the same name anywhere else it is a member like any other. A transaction's id is of
 # the auction, as the request's own and its slots'; Prebid's copy in its bag is not known to be one.
-OF_REQUEST, OF_AUCTION, OF_UID = frozenset({"id", "regs"}), frozenset({"id", "tid"}), frozenset({"id"})
+OF_REQUEST, OF_AUCTION, OF_UID = frozenset({"id", "regs", "user"}), frozenset({"id", "tid"}), frozenset({"id"})
 OF_DEVICE, OF_DEVICE_EXT = frozenset({"ifa", *HASHED_DEVICE_IDS}), frozenset({*VENDOR_IDS, *APP_SET_IDS})
 OF_USER = frozenset({"buyeruid"})
 # Names of members that are a list's and nobody's: of objects, of bidders, of their parameters.
 KNOWN = frozenset().union(
     *MEMBERS.values(), BIDDERS, *(each.scalar.union(*each.required) for each in BIDDERS.values())
 )  # fmt: skip
+SILENT = KNOWN - PAIRED - frozenset(filter(named_for, KNOWN))  # and those of them that say nothing by themselves
 LEAST_NUMBER = 10 ** (UNAMBIGUOUS - 1)
 SIGNS = "+@%&\\"  # of an address, of a number, and of what may be one by its codes
 NOTHING: tuple[object, ...] = (None, "", [], {})
@@ -114,10 +116,11 @@ class BidTooDeep(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BidSaid:
-    """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
-    and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
-    they could be, and what anywhere else has the form of one, which can only deny; `names`: as many of these as need
-    no reading, in normal form, without digests of ad ids.
+    """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's,
+    user's and every other point, all count. `words`: what it tells besides, wherever it stands. `identifiers`: as a
+    call would list them; `beside`: the same values under other kinds that they could be, and what anywhere else has the
+    form of one, which can only deny; `names`: as many of these as need no reading, in normal form, without digests of
+    ad ids.
     """
 
     identifiers: tuple[Json, ...]
@@ -128,6 +131,7 @@ class BidSaid:
     ip: tuple[str, ...]
     age: str | None
     born: int | None
+    words: BidWords = NO_WORDS
 
 
 def check_depth(request: Json) -> None:
@@ -156,16 +160,22 @@ def said_in_bid(request: Json) -> BidSaid:
     if len(named) > MOST_NAMED:
         named = (*named[:MOST_NAMED], UNREAD)
     beside, names = _as_others(named, forms)
-    whole = _put_elsewhere(request, forms, beside, names)
+    met = _gather(request, _read_elsewhere(request))
+    is_whole = _put_elsewhere(met, forms, beside, names)
+    spots = tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo)
+    others = (inside for text, inside in met.like_ids.items() if inside is not text)
+    own = ((user, OWN_OF_USER), *((geo, OWN_OF_GEO) for geo in spots))
+    words = words_in(met.of_user, met.elsewhere, own, (*met.texts, *others))
     return BidSaid(
-        identifiers=named if whole else (*named, UNREAD),
+        identifiers=named if is_whole and words.is_whole else (*named, UNREAD),
         beside=tuple(beside),
         names=tuple(names),
         signals=_signals(request),
-        geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
+        geo=spots + words.geo,
         ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
         age=UNDER_13 if coppa else None,
         born=_year(user.get("yob")),
+        words=words,
     )
 
 
@@ -362,14 +372,24 @@ def _as_others(named: Sequence[Json], forms: BidForms) -> tuple[list[Json], Name
     return beside, names
 
 
-def _put_elsewhere(request: Json, forms: BidForms, beside: list[Json], names: Names) -> bool:
+class BidMet(NamedTuple):
+    """What the one walk through a request met. `numbers`: long ones; `like_ids`: texts with a sign of an id, each with
+    what is in it by its codes; `of_user`, `elsewhere`: objects that say something by a member's name (`bid_words`).
+    """
+
+    texts: list[str]
+    numbers: list[float]
+    like_ids: dict[str, str]
+    of_user: list[Json]
+    elsewhere: list[Json]
+
+
+def _put_elsewhere(met: BidMet, forms: BidForms, beside: list[Json], names: Names) -> bool:
     """Puts to these what in any other member has the form of an identifier: in a bidder's parameters, in a page's
     query, in what nobody knows, in a member's name. Whether all of it was looked at.
     """
-    texts = _gather(request, _read_elsewhere(request))
-    texts |= dict.fromkeys(each for each in _ids_of_auction(request) if not {"@", "+"}.isdisjoint(unfolded(each)))
     found = 0
-    for word in dict.fromkeys(word for text in texts for word in _words(text)):
+    for word in dict.fromkeys(word for text, inside in met.like_ids.items() for word in _words(text, inside)):
         form = forms[word]
         others = identity.alike(word) if form is None else ()
         if others or (form and form.has_form):
@@ -404,17 +424,28 @@ def _ids_of_auction(request: Json) -> Iterator[str]:
                 yield value
 
 
-def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> dict[str, None]:
-    """Texts and names of members that are long enough for an id, or have a sign of one, and numbers that are. Every
-    member of a request passes here.
+def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> BidMet:
+    """Every member of a request passes here. Of texts, names of members and numbers those are `like_ids` that are long
+    enough for an id, or have a sign of one.
     """
-    texts: list[str] = []
-    numbers: list[float] = []
-    waiting: list[Any] = [request, [part(part(request, "regs"), "ext").get("dsa")]]
+    met = BidMet([], [], {}, [], [])
+    _walk([request, [part(part(request, "regs"), "ext").get("dsa")]], read, met, met.elsewhere)
+    _walk([[request.get("user")]], read, met, met.of_user)
+    numbers = (str(abs(int(each))) for each in met.numbers if abs(each) < LARGEST)
+    met.like_ids.update((text, unfolded(text)) for text in dict.fromkeys((*_telling(met.texts), *numbers)))
+    for text in _ids_of_auction(request):
+        if "@" in (inside := unfolded(text)) or "+" in inside:
+            met.texts.append(text)
+            met.like_ids[text] = inside
+    return met
+
+
+def _walk(waiting: list[Any], read: Mapping[int, frozenset[str]], met: BidMet, holders: list[Json]) -> None:
+    texts, numbers = met.texts, met.numbers
     while waiting:
         inner = waiting.pop()
         if type(inner) is dict:
-            inner = _values(inner, read.get(id(inner)), texts)
+            inner = _values(inner, read.get(id(inner)), texts, holders)
         for item in inner:
             kind = type(item)  # as JSON has them: asked this way it takes half as long
             if kind is str:
@@ -423,13 +454,18 @@ def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> dict[str, None
                 waiting.append(item)
             elif kind in NUMBERS and abs(item) >= LEAST_NUMBER:
                 numbers.append(item)
-    return dict.fromkeys((*_telling(texts), *(str(abs(int(each))) for each in numbers if abs(each) < LARGEST)))
 
 
-def _values(holder: dict[str, object], read: frozenset[str] | None, texts: list[str]) -> Iterable[object]:
-    """Of the members that are not read in their own place; names that are no list's are put to the texts."""
-    if not KNOWN.issuperset(holder):
+def _values(
+    holder: dict[str, object], read: frozenset[str] | None, texts: list[str], holders: list[Json]
+) -> Iterable[object]:
+    """Of the members that are not read in their own place; names that are no list's are put to the texts, and an object
+    with a name that says something to `holders`.
+    """
+    if not SILENT.issuperset(holder):
         texts += [name for name in holder if name not in KNOWN]
+        if not PAIRED.isdisjoint(holder) or any(map(named_for, holder)):
+            holders.append(holder)
     return [value for name, value in holder.items() if name not in read] if read else holder.values()
 
 
@@ -448,9 +484,8 @@ def _has_sign(text: str) -> bool:
     return not text.isascii() or any(sign in text for sign in SIGNS)
 
 
-def _words(text: str) -> Iterator[str]:
+def _words(text: str, inside: str) -> Iterator[str]:
     """The text, and what in it has the form of an id: in an address's query, in a list of words."""
-    inside = unfolded(text)
     run = has_run(inside)
     if run or len(text) <= NO_SENTENCE or "@" in inside or "+" in inside:
         yield text
@@ -487,14 +522,19 @@ def _signals(request: Json) -> tuple[Json, ...]:
     _add_unreadable(request, found)
     if "ac" in found[1]:
         found[1]["ac"] = _providers(found[1]["ac"])
-    for one, other in (found, found[::-1]):  # either version may say where a string of the other's place counts
-        if "tc" in one:
-            one.setdefault("gdpr", other.get("gdpr"))
-        if "gpp" in one and one.get("gpp_sid") in NO_SECTION_IDS:
-            one["gpp_sid"] = other.get("gpp_sid")
+    _add_where_it_counts(*found)
+    _add_where_it_counts(*reversed(found))
     return tuple(
         {name: _flag(name, value) for name, value in each.items() if value is not None} for each in found if each
     )
+
+
+def _add_where_it_counts(one: dict[str, object], other: Json) -> None:
+    """By which law and section a string is read either version may say."""
+    if "tc" in one:
+        one.setdefault("gdpr", other.get("gdpr"))
+    if "gpp" in one and one.get("gpp_sid") in NO_SECTION_IDS:
+        one["gpp_sid"] = other.get("gpp_sid")
 
 
 def _add_unreadable(request: Json, found: Sequence[dict[str, object]]) -> None:

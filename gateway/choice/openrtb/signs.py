@@ -5,7 +5,8 @@
 import html
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from gateway.choice.identity import spelling
@@ -32,6 +33,12 @@ DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
 WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
 FIRST_HALF = string.ascii_uppercase + "abcdef"
 DIGITS = string.digits.encode()
+# A decimal number of degrees in two parts: what stands behind its point is rare in a text, and looked for first. With
+# fewer decimals it is a version or a price far more often.
+DECIMALS, DEGREES = re.compile(r"\.[0-9]{3,}(?![0-9]*\.[0-9])"), re.compile(r"-?(?<![0-9.])[0-9]{1,3}$")
+LONGEST_DEGREES = 4  # characters before the point
+BETWEEN_DEGREES = 32  # characters: `&zoom=15&longitude=`
+POLE, HALF_TURN = 90, 180
 MARKS = ":=#"  # behind a label: to look for one takes longer than to see that there is none
 
 
@@ -86,3 +93,34 @@ def may_hold_one(text: str) -> bool:
     if WORDED_AT.search(text) or (len(text) in UDIDS and UDID.fullmatch(text)):
         return True
     return (len(text.rstrip("=")) in IN_BASE64 and BASE64.fullmatch(text) is not None) or bool(hidden_in(text))
+
+
+class DegreePair(NamedTuple):
+    """Two decimal numbers of degrees in a text: where they begin, and the latitude and longitude in either order."""
+
+    at: int
+    points: tuple[tuple[float, float], ...]
+
+
+def degree_pairs(text: str) -> Iterator[DegreePair]:
+    """The points that a text tells, also one of several texts joined by `APART`."""
+    before: tuple[int, int, float] | None = None
+    for found in DECIMALS.finditer(text):
+        whole = DEGREES.search(text, max(0, found.start() - LONGEST_DEGREES), found.start())
+        if whole is None:
+            continue
+        at, end, degrees = whole.start(), found.end(), float(text[whole.start() : found.end()])
+        if before and at - before[1] <= BETWEEN_DEGREES and APART not in text[before[1] : at]:
+            points = points_of(before[2], degrees)
+            if points:
+                yield DegreePair(before[0], points)
+        before = at, end, degrees
+
+
+def points_of(one: float, other: float) -> tuple[tuple[float, float], ...]:
+    """Latitude and longitude of two numbers, in either order where both can be. Below one degree of both is open sea,
+    and two prices.
+    """
+    if abs(one) < 1 and abs(other) < 1:
+        return ()
+    return tuple(each for each in ((one, other), (other, one)) if abs(each[0]) <= POLE and abs(each[1]) <= HALF_TURN)

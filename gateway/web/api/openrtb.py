@@ -187,7 +187,8 @@ class Bids:
 
     def _ask(self, query: QueryParams, bid: Bid, names: tuple[str, ...]) -> Ask:
         said = reading.said_in_bid(bid)
-        years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
+        year = self._consent.clock().year
+        years = [year - said.born - 1] if said.born is not None else []
         ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
         ages += [said.age]
         ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
@@ -195,7 +196,7 @@ class Bids:
             recipients=names,
             identifiers=said.identifiers,
             purpose=_purpose(query),
-            data=tuple(one.value for one in members.classes_in(bid)),
+            data=tuple(one.value for one in members.classes_in(bid, said.words.classes)),
             place=query.getlist("place") or None,
             geo=said.geo,
             ip=said.ip,

@@ -114,7 +114,8 @@ def test_what_is_read_in_its_own_place_is_not_asked_about_twice_and_a_transactio
     request = {"id": uuid, "device": device, "user": user, "source": {"tid": uuid, "ext": {"tid": uuid}}}
     request["imp"] = [{"id": uuid, "ext": {"tid": uuid}}]
     beside, names = [], {}
-    assert reading._put_elsewhere(request, reading.BidForms(), beside, names)
+    met = reading._gather(request, reading._read_elsewhere(request))
+    assert reading._put_elsewhere(met, reading.BidForms(), beside, names)
     assert not beside
     assert not names
 

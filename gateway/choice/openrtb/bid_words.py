@@ -1,0 +1,211 @@
+"""What a bid request says of its person beside ids, wherever it stands: points, ages and what else is demographic, an
+address or a phone number. `reading` asks it of what its one walk met; `row_words` reads the ages, as those of a row.
+
+A member is read by its name, or as the value of the name beside it, as segments have it. All of it makes data classes,
+so that the verdict is asked about what would leave; points and ages count besides as places and as an age (R13, R14).
+Inside `user` a member is a field of demographics; anywhere else it is one that nobody mapped, which counts where its
+name says that it is an age's and it can be read.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+from gateway.choice import coarsening, row_words
+from gateway.choice.openrtb.members import Json, objects
+from gateway.choice.openrtb.signs import ADDRESSES, APART, WITH_PLUS, degree_pairs, points_of
+from gateway.terms import DataClass
+
+LATITUDE, LONGITUDE, PAIR, AGE, GENDER = "lat", "lon", "pair", "age", "gender"
+LONG = "long"  # a longitude beside a latitude, and a word like any other
+# Of a place, by `coarsening.KINDS`; all are precise. A metro is none, and an accuracy alone says nothing.
+OF_PLACE = frozenset({LATITUDE, LONGITUDE, "geohash", "h3", "zip"})
+BOTH = frozenset(
+    {"latlong", "latlng", "latlon", "longlat", "lnglat", "lonlat", "coordinate", "coordinates", "coord", "coords"}
+)  # fmt: skip
+PARTS: Mapping[str, str] = {
+    **dict.fromkeys(BOTH, PAIR),
+    **{word: kind for word, kind in coarsening.KINDS.items() if kind in OF_PLACE},
+    LONG: LONG,
+    **dict.fromkeys(("gender", "sex"), GENDER),
+}
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+LONGEST_NAME = 64
+ONE_WORD = re.compile(r"[\w.-]+")
+OWN_OF_USER, OWN_OF_GEO = frozenset({"yob", "gender"}), frozenset({"lat", "lon", "zip"})
+PAIRED = frozenset({"value", "segment"})  # members beside which a name stands that says what they are
+NOTHING: tuple[object, ...] = (None, "", [], {})
+LIMITED = (0, 1, "0", "1")  # `lat` is "limit ad tracking", too
+NUMERAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]+)?")
+NAME_ENDS = re.compile(r"[|:>/]")  # "Demographic | Age Range | 25-29"
+TEXT = "segment"  # what is no age's by its name, and a field's all the same
+UNREADABLE = "{}"
+MOST_SAID = 100  # different points, and ages; more than a request has of one person
+
+
+Own = tuple[Json, frozenset[str]]
+
+
+class AgeWord(NamedTuple):
+    """A member that says an age. `mapped`: it is a field of demographics, and strictly read."""
+
+    name: str
+    value: str | float | bool
+    mapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BidWords:
+    """`geo`: points, as a check takes them. `is_whole`: not more than is looked at."""
+
+    classes: frozenset[DataClass] = frozenset()
+    geo: tuple[Json, ...] = ()
+    ages: tuple[AgeWord, ...] = ()
+    is_whole: bool = True
+
+    def youngest(self, year: int) -> str | None:
+        """The youngest band that the ages leave possible in a year."""
+        said: str | None = None
+        for name, value, mapped in self.ages:
+            fields = {name: DataClass.DEMOGRAPHICS} if mapped else {}
+            said = row_words.age_said({name: value}, fields, year, said)
+        return said
+
+
+NO_WORDS = BidWords()
+
+
+@lru_cache(maxsize=4096)
+def named_for(name: str) -> str:
+    """What a member says by its name: a part of a point, an age, a gender; mostly nothing."""
+    if len(name) > LONGEST_NAME:
+        return ""
+    kind = coarsening.kind(name)
+    if kind in OF_PLACE and name != LONG:
+        return kind
+    words = [each.lower() for each in WORD.findall(name.rpartition(".")[2])]
+    for each in ("".join(words), *words):
+        if each in PARTS:
+            return PARTS[each]
+    return AGE if row_words.age_name(name) else ""
+
+
+def words_in(of_user: Sequence[Json], elsewhere: Sequence[Json], own: Iterable[Own], texts: Iterable[str]) -> BidWords:
+    """Of the objects with a name that says something, those of the user and all others, and of a request's texts.
+    `own`: objects of whose members some are read in their own place.
+    """
+    found = WordsFound()
+    read = {id(holder): names for holder, names in own}
+    for holders, mapped in ((of_user, True), (elsewhere, False)):
+        for holder in holders:
+            names = read.get(id(holder))
+            found.take({n: v for n, v in holder.items() if n not in names} if names else holder, mapped=mapped)
+    found.take_texts(APART.join(texts))
+    return found.words() if found.classes or found.ages else NO_WORDS
+
+
+class WordsFound:
+    """What was found so far; with too much of it nothing more is looked for."""
+
+    def __init__(self) -> None:
+        self.classes: set[DataClass] = set()
+        self._points: dict[tuple[float, float] | str, None] = {}
+        self.ages: dict[AgeWord, None] = {}
+
+    def words(self) -> BidWords:
+        geo: list[Json] = [
+            {"geohash": each} if isinstance(each, str) else {"lat": each[0], "lon": each[1]} for each in self._points
+        ]
+        return BidWords(frozenset(self.classes), tuple(geo), tuple(self.ages), not self._is_too_much)
+
+    @property
+    def _is_too_much(self) -> bool:
+        return max(len(self._points), len(self.ages)) > MOST_SAID
+
+    def take(self, holder: Json, *, mapped: bool) -> None:
+        self._take_members(holder, mapped=mapped)
+        if PAIRED.isdisjoint(holder):
+            return
+        for each in _paired(holder):
+            self._take_members(each, mapped=mapped)
+        if mapped:
+            self.ages |= {AgeWord(TEXT, text, True): None for text in _texts_of(objects(holder.get("segment")))}
+
+    def _take_members(self, holder: Json, *, mapped: bool) -> None:
+        kinds: dict[str, list[object]] = {}
+        for name, value in holder.items():
+            kind = named_for(name)
+            if not kind or value in NOTHING or self._is_too_much:
+                continue
+            if kind == AGE:
+                self._take_age(name, value, mapped=mapped)
+            elif not isinstance(value, dict):
+                kinds.setdefault(kind, []).append(value)
+        if kinds:
+            self._take_kinds(kinds)
+
+    def _take_kinds(self, kinds: dict[str, list[object]]) -> None:
+        if GENDER in kinds:
+            self.classes.add(DataClass.DEMOGRAPHICS)
+        north, long = kinds.get(LATITUDE, []), kinds.pop(LONG, [])
+        east = [*kinds.get(LONGITUDE, []), *(long if north else [])][: MOST_SAID + 1]
+        if not east:
+            kinds[LATITUDE] = north = [each for each in north if each not in LIMITED]
+        if any(values for kind, values in kinds.items() if kind != GENDER):
+            self.classes.add(DataClass.PRECISE_GEO)
+        for one, other in product(north[: MOST_SAID + 1], east):
+            degrees = coarsening.number(one), coarsening.number(other)
+            if degrees[0] is not None and degrees[1] is not None:
+                self._points[degrees[0], degrees[1]] = None
+        for value in kinds.get(PAIR, ()):
+            self._points |= dict.fromkeys(_points_in(value))
+        self._points |= {each: None for each in kinds.get("geohash", ()) if isinstance(each, str)}
+
+    def _take_age(self, name: str, value: object, *, mapped: bool) -> None:
+        how = row_words.age_name(name)
+        if how is None or (value in (0, "0") and not how.from_zero):
+            return
+        self.classes.add(DataClass.DEMOGRAPHICS)
+        if how.of_band:  # it says an age of whomever it is true of, and what is true here nobody can tell
+            return
+        mapped = mapped or how.of_limit
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str | int | float):
+                self.ages[AgeWord(name, each, mapped)] = None
+            elif mapped and each is not None:
+                self.ages[AgeWord(name, UNREADABLE, mapped)] = None
+
+    def take_texts(self, joined: str) -> None:
+        for pair in degree_pairs(joined):
+            self.classes.add(DataClass.PRECISE_GEO)
+            self._points |= dict.fromkeys(pair.points)
+        if ("@" in joined and ADDRESSES.search(joined)) or ("+" in joined and WITH_PLUS.search(joined)):
+            self.classes.add(DataClass.CONTACT)
+
+
+def _paired(holder: Json) -> Iterator[Json]:
+    """What stands beside its name, as members of that name; of a segment without a value its id is one. A name of
+    several words is a title, but for an age's.
+    """
+    beside = [(holder.get(word), holder["value"]) for word in ("name", "key")] if "value" in holder else []
+    beside += [(each.get("name"), each.get("id")) for each in objects(holder.get("segment")) if "value" not in each]
+    for name, value in beside:
+        if isinstance(name, str) and (ONE_WORD.fullmatch(name) or "".join(name.lower().split()) in row_words.OF_AGE):
+            yield {name: value}
+
+
+def _texts_of(segments: Iterable[Json]) -> Iterator[str]:
+    for each in segments:
+        for word in ("id", "value", "name"):
+            if isinstance(text := each.get(word), str) and text:
+                yield NAME_ENDS.split(text)[-1].strip() if word == "name" else text
+
+
+def _points_in(value: object) -> tuple[tuple[float, float], ...]:
+    """Of two numbers in a list or a text."""
+    parts = value if isinstance(value, list) else NUMERAL.findall(value) if isinstance(value, str) else ()
+    read = [number for each in parts if (number := coarsening.number(each)) is not None]
+    return points_of(*read) if len(read) == len(parts) == len((LATITUDE, LONGITUDE)) else ()

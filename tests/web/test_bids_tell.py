@@ -1,0 +1,114 @@
+"""POST /v1/openrtb: what a bid tells of its person outside a person's place is asked about like all else, and does not
+leave to whom the verdict does not give it.
+"""
+
+import json
+import re
+
+import pytest
+from support import inside
+from support.people import gaid
+
+pytestmark = pytest.mark.anyio
+POINT = re.compile(r"45\.523064|122\.676483")
+NORTH, EAST = 45.523064, -122.676483  # in Portland, Oregon
+JANE = "jane.roe@example.com"
+
+
+def bid(**more) -> dict:
+    device = {"os": "Android", "ifa": gaid(1), "geo": {"country": "USA", "region": "NY"}}
+    return {"id": "1", "imp": [{"id": "1", "banner": {"w": 300}}], "device": device} | more
+
+
+def slot(**extension) -> dict:
+    return {"imp": [{"id": "1", "banner": {"w": 300}, "ext": extension}]}
+
+
+def with_parameters(name: str, bag: dict) -> dict:
+    return slot(prebid={"bidder": {name: bag}})
+
+
+async def ask(calling, body: dict, query: str = "recipient=advertisers"):
+    return await calling.post(
+        f"/v1/openrtb?{query}", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+
+
+EXACT = {
+    "a bidder's parameters": with_parameters("pubmatic", {"publisherId": "1", "lat": NORTH, "lon": EAST}),
+    "a slot's data": slot(data={"pbadslot": "/a", "geo": {"lat": NORTH, "lon": EAST}}),
+    "a page's query": {"site": {"page": f"https://w.example/?lat={NORTH}&lon={EAST}"}},
+    "a user's data": {"user": {"ext": {"data": {"lat": NORTH, "lon": EAST}}}},
+    "a passed-through bag": slot(prebid={"passthrough": {"latlong": f"{NORTH},{EAST}"}}),
+}
+
+
+@pytest.mark.parametrize("where", EXACT)
+async def test_an_exact_point_outside_its_place_leaves_as_little_as_one_in_it(keyed, where):
+    """A recipient that is not registered for one; it lies where exact points are banned."""
+    in_its_place = bid()
+    in_its_place["device"]["geo"] |= {"lat": NORTH, "lon": EAST}
+    control = await ask(keyed, in_its_place)
+    answer = await ask(keyed, bid(**EXACT[where]))
+    for each in (control, answer):
+        assert (each.headers["gateway-verdict"], each.headers["gateway-reason"]) == ("reduced", "banned")
+        assert not POINT.search(each.text)
+        assert each.json()["device"]["ifa"] == gaid(1)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        slot(data={"email": JANE}), with_parameters("pubmatic", {"publisherId": "1", "who": JANE}),
+        {"site": {"page": f"https://w.example/?e={JANE}"}}, {"user": {"ext": {"data": {"email": JANE}}}},
+        {"user": {"ext": {"data": {"phone": "+14155550107"}}}},
+    ],
+    ids=repr,
+)  # fmt: skip
+async def test_an_address_or_a_number_leaves_to_nobody_who_may_have_no_contact(keyed, more):
+    answer = await ask(keyed, bid(**more))
+    assert answer.headers["gateway-verdict"] == "reduced"
+    assert JANE not in answer.text
+    assert "4155550107" not in answer.text
+
+
+PERSON = {
+    "a bidder's parameters": with_parameters("pubmatic", {"publisherId": "1", "yob": 1985, "gender": "F"}),
+    "a slot's data": slot(data={"pbadslot": "/a", "age": 34}),
+}
+
+
+@pytest.mark.parametrize("where", PERSON)
+async def test_what_is_demographic_leaves_whole_to_whoever_may_have_it_and_to_nobody_else(tmp_path, where):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[recipients.plain]\nrole = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id"]\ncontract = "B-1"\n'
+        'announced = 2024-01-01\ntransfer_basis = "scc"\n'
+    )
+    async with (
+        inside.application(tmp_path / "data", inside.settings(path)) as app,
+        inside.client(app, **inside.DEV) as calling,
+    ):
+        request = bid(**PERSON[where], device={"os": "Android", "ifa": gaid(1)})
+        may = await ask(calling, request, "recipient=advertisers&place=US-NY")
+        may_not = await ask(calling, request, "recipient=plain&place=US-NY")
+        nothing_told = await ask(calling, bid(device={"os": "Android", "ifa": gaid(1)}), "recipient=plain&place=US-NY")
+    assert (may.headers["gateway-verdict"], may.json()["imp"]) == ("allow", request["imp"])
+    assert may_not.headers["gateway-verdict"] == "reduced"
+    assert "1985" not in may_not.text
+    assert '"age"' not in may_not.text
+    assert nothing_told.headers["gateway-verdict"] == "allow"
+
+
+async def test_what_tells_nothing_of_the_kind_is_let_go_as_it_came(keyed):
+    """Control: else every bid would be reduced."""
+    request = bid(
+        **with_parameters("pubmatic", {"publisherId": "1", "yob": 0, "lat": "", "kadfloor": "0.5"}),
+        site={"page": "https://w.example/v/1.2345/?page=2&age=none", "ext": {"amp": 0}},
+        user={"yob": 1980, "gender": "F", "ext": {"data": {"interests": ["cars"], "age_group": "25-34"}}},
+    )
+    answer = await ask(keyed, request)
+    assert answer.headers["gateway-verdict"] == "allow"
+    assert {name: answer.json()[name] for name in ("imp", "site", "user")} == {
+        name: request[name] for name in ("imp", "site", "user")
+    }
