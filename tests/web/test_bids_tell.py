@@ -4,6 +4,7 @@ leave to whom the verdict does not give it.
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from support import inside
@@ -98,6 +99,34 @@ async def test_what_is_demographic_leaves_whole_to_whoever_may_have_it_and_to_no
     assert "1985" not in may_not.text
     assert '"age"' not in may_not.text
     assert nothing_told.headers["gateway-verdict"] == "allow"
+
+
+def of_segment(**segment) -> dict:
+    return {"user": {"data": [{"id": "d", "segment": [segment]}]}}
+
+
+BORN = datetime.now(UTC).year - 14  # 13, or 14
+YOUNG = {
+    "a bidder's year of birth": with_parameters("pubmatic", {"publisherId": "1", "yob": BORN}),
+    "a segment": of_segment(id="13-15", name="age_range", value="13-15"),
+    "a segment's name": of_segment(id="7", name="Demographic | Age | 13-15"),
+    "a user's data": {"user": {"ext": {"data": {"age": 14}}}},
+    "beside an older one": {"user": {"yob": 1980, "ext": {"data": {"yob": BORN}}}},
+    "a slot's data": slot(data={"age_range": "13-15"}),
+}
+
+
+@pytest.mark.parametrize("where", YOUNG)
+async def test_an_age_under_the_floor_counts_wherever_a_bid_says_it(keyed, where):
+    answer = await ask(keyed, bid(**YOUNG[where]))
+    assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", "age")
+    assert gaid(1) not in answer.text
+
+
+async def test_of_a_child_nothing_is_sent_wherever_it_is_said(keyed):
+    for bag in ({"age": 12}, {"yob": BORN + 10}, {"is_minor": True}):
+        answer = await ask(keyed, bid(user={"ext": {"data": bag}}))
+        assert (answer.headers["gateway-verdict"], answer.json()) == ("block", {})
 
 
 async def test_what_tells_nothing_of_the_kind_is_let_go_as_it_came(keyed):

@@ -190,7 +190,7 @@ class Bids:
         year = self._consent.clock().year
         years = [year - said.born - 1] if said.born is not None else []
         ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
-        ages += [said.age]
+        ages += [said.age, said.words.youngest(year)]
         ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
         return Ask(
             recipients=names,
