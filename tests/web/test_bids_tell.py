@@ -73,6 +73,21 @@ async def test_an_address_or_a_number_leaves_to_nobody_who_may_have_no_contact(k
     assert "4155550107" not in answer.text
 
 
+async def test_where_an_exact_point_may_not_go_it_stands_in_no_other_member_beside_the_coarse_one(keyed):
+    request = bid(
+        imp=[{"id": "1", "tagid": f"geo:{NORTH}:{EAST}", "ext": {"gpid": "/slot/1"}}],
+        site={"id": "s", "page": f"https://w.example/at/{NORTH},{EAST}/today", "ref": "https://w.example/at/home"},
+    )
+    request["device"]["geo"] |= {"lat": NORTH, "lon": EAST}
+    answer = await ask(keyed, request)
+    assert answer.headers["gateway-verdict"] == "reduced"
+    assert not POINT.search(answer.text)
+    out = answer.json()
+    assert out["device"]["ifa"] == gaid(1)
+    assert out["imp"] == [{"id": "1", "ext": {"gpid": "/slot/1"}}]
+    assert out["site"] == {"id": "s", "page": "https://w.example/at/", "ref": "https://w.example/at/home"}
+
+
 PERSON = {
     "a bidder's parameters": with_parameters("pubmatic", {"publisherId": "1", "yob": 1985, "gender": "F"}),
     "a slot's data": slot(data={"pbadslot": "/a", "age": 34}),

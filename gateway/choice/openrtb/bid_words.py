@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.choice import coarsening, row_words
 from gateway.choice.openrtb.members import Json, objects
-from gateway.choice.openrtb.signs import ADDRESSES, APART, WITH_PLUS, degree_pairs, points_of
+from gateway.choice.openrtb.signs import APART, degree_pairs, points_of, says_contact
 from gateway.terms import DataClass
 
 LATITUDE, LONGITUDE, PAIR, AGE, GENDER = "lat", "lon", "pair", "age", "gender"
@@ -182,7 +182,7 @@ class WordsFound:
         for pair in degree_pairs(joined):
             self.classes.add(DataClass.PRECISE_GEO)
             self._points |= dict.fromkeys(pair.points)
-        if ("@" in joined and ADDRESSES.search(joined)) or ("+" in joined and WITH_PLUS.search(joined)):
+        if says_contact(joined):
             self.classes.add(DataClass.CONTACT)
 
 

@@ -465,7 +465,7 @@ def _traces(request: Json, ids: Ids, classes: AbstractSet[str]) -> Traces | None
     """Of whom nothing may be left, by what the request itself gives as theirs; None where that is too much."""
     _, denied = _parted(ids, classes)
     device = part(request, "device")
-    return None if len(denied) > MOST_NEEDLES else Traces(denied, (device.get("ip"), device.get("ipv6")))
+    return None if len(denied) > MOST_NEEDLES else Traces(denied, (device.get("ip"), device.get("ipv6")), classes)
 
 
 def _parted(ids: Ids, classes: AbstractSet[str]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from gateway.choice.openrtb.signs import degree_pairs
 from gateway.terms import DataClass
 
 
@@ -92,7 +93,9 @@ def _unnamed(pattern: re.Pattern[str]) -> Callable[[object], object | None]:
 
 
 def address(value: object) -> str | None:
-    """Without its query and its fragment; its path ends before the first part in which somebody is named."""
+    """Without its query and its fragment; its path ends before the first part in which somebody, or an exact point, is
+    named.
+    """
     if not isinstance(value, str) or len(value) > SHORT_ENOUGH:
         return None
     bare = value.partition("#")[0].partition("?")[0]
@@ -107,6 +110,7 @@ def address(value: object) -> str | None:
 
 def _unnaming(path: str) -> str:
     found = [found.start() for each in (ADDRESS, NAMES, NUMBER_WITH_PLUS) if (found := each.search(path))]
+    found += [pair.at for pair in degree_pairs(path)]
     return path[: path.rfind("/", 0, min(found)) + 1] if found else path
 
 

@@ -124,3 +124,8 @@ def points_of(one: float, other: float) -> tuple[tuple[float, float], ...]:
     if abs(one) < 1 and abs(other) < 1:
         return ()
     return tuple(each for each in ((one, other), (other, one)) if abs(each[0]) <= POLE and abs(each[1]) <= HALF_TURN)
+
+
+def says_contact(text: str) -> bool:
+    """Whether an address or a phone number with its plus stands in it."""
+    return ("@" in text and ADDRESSES.search(text) is not None) or ("+" in text and WITH_PLUS.search(text) is not None)

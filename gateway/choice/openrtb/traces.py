@@ -12,7 +12,7 @@ import contextlib
 import json
 import re
 import string
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
@@ -32,12 +32,15 @@ from gateway.choice.openrtb.signs import (
     WITH_PLUS,
     WORDED_AT,
     bare,
+    degree_pairs,
     has_run,
     hidden_in,
     is_plain,
     may_hold_one,
+    says_contact,
     unfolded,
 )
+from gateway.terms import DataClass
 
 Out = dict[str, object]
 SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one
@@ -68,6 +71,10 @@ HEX_DIGITS = re.compile(r"[0-9a-f]+")
 UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 BAGS = frozenset(MEMBERS["imp_ext"]) - {"bidder"}  # of a slot's extension, beside bidders' own
 IN_HEX = frozenset(2 * size for size in kinds.DIGESTS.values())  # characters of a digest
+SHOWN_BY_FORM: Mapping[str, Callable[[str], bool]] = {
+    DataClass.PRECISE_GEO: lambda text: next(degree_pairs(text), None) is not None,
+    DataClass.CONTACT: says_contact,
+}
 LONG = min(IN_BASE64)
 AS_IT_STANDS = 36  # characters of a UUID with its hyphens; without them it may be a digest
 UUID_LENGTHS = frozenset({32, AS_IT_STANDS})
@@ -106,10 +113,12 @@ def _joined(texts: Sequence[str]) -> str:
 
 class Traces:
     """By which a person is found again. `values`: their ids as they are written; `addresses`: of their network, which
-    are never sent whole.
+    are never sent whole; `but`: classes that may go, of the two that a text shows by its form, a point and a contact.
     """
 
-    def __init__(self, values: Iterable[str], addresses: Iterable[object] = ()) -> None:
+    def __init__(
+        self, values: Iterable[str], addresses: Iterable[object] = (), but: Collection[str] = SHOWN_BY_FORM
+    ) -> None:
         told = (unfolded(each).strip() for each in values)
         self._values = tuple({value for value in told if len(value) >= SHORT and value.strip("0-")})
         lower = {value.lower() for value in self._values}
@@ -117,6 +126,7 @@ class Traces:
         self._words = tuple(lower - self._short)
         self._cores = tuple({core for value in self._values if len(value) >= TELLING for core in _cores(value)})
         self._made: dict[str, frozenset[bytes]] = {}
+        self._shown = tuple(shows for data_class, shows in SHOWN_BY_FORM.items() if data_class not in but)
         self._addresses = tuple(form for each in addresses for form in _spellings_of_address(each))
 
     def is_too_much(self, texts: Sequence[str]) -> bool:
@@ -157,7 +167,7 @@ class Traces:
         """Whether any of these texts holds one of them."""
         if self._short and not self._short.isdisjoint(map(str.lower, texts)):
             return True
-        if not (self._words or self._addresses):
+        if not (self._words or self._addresses or self._shown):
             return False
         if self._stand_in(_joined(texts)):
             return True
@@ -172,6 +182,8 @@ class Traces:
         return bool(others) and self._digests_stand_in(_joined(others))
 
     def _stand_in(self, text: str) -> bool:
+        if any(shows(text) for shows in self._shown):
+            return True
         lower = text.lower()
         if any(word in lower for word in self._words) or any(
             each in lower and _stands_whole(each, lower) for each in self._addresses

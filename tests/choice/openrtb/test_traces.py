@@ -453,3 +453,39 @@ def test_more_ids_than_are_looked_up_deny():
         found = reading.said_in_bid({"user": {"eids": partners(count)}}).identifiers
         assert (found[-1]["value"] is None) == unread
         assert len(found) <= 301
+
+
+EXACT, JANE = "45.523064,-122.676483", "jane.doe@example.com"
+SHOWN = {
+    DataClass.PRECISE_GEO: [
+        EXACT, "45.523064:-122.676483", "lat=45.523064&lon=-122.676483", "45.523064%2C-122.676483", base64.b64encode(EXACT.encode()).decode(),
+        json.dumps({"lat": 45.523064, "lon": -122.676483}),
+    ],
+    DataClass.CONTACT: [JANE, "jane.doe%40example.com", PHONE, "%2B14155550107", base64.b64encode(JANE.encode()).decode()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("shown", "text"), [(each, text) for each, several in SHOWN.items() for text in several])
+def test_a_point_and_a_contact_stay_in_no_member_where_they_may_not_go(shown, text):
+    """Whosever they are: nobody has to name them in a person's place first. Where they may go they are no trace."""
+    request = {"id": "1", "imp": [{"id": "1"}], "user": {"gender": text, "eids": [{"source": text, "uids": []}]}}
+    answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.IP: Answer.DENY}
+    may = filtering.lawful(request, Leave(answers, NOBODY.strings))
+    assert may["user"] == request["user"]
+    may_not = filtering.lawful(request, Leave(answers | {shown: Answer.DENY}, NOBODY.strings))
+    assert may_not["user"] == {"eids": [{"uids": []}]}
+    coarse = filtering.lawful(request, Leave(answers | {shown: Answer.COARSEN}, NOBODY.strings))
+    assert coarse["user"] == may_not["user"]
+
+
+def test_a_path_ends_before_a_point():
+    request = {"id": "1", "imp": [{"id": "1"}], "site": {"page": f"https://w.example/at/{EXACT}/today"}}
+    assert filtering.lawful(request, NOBODY)["site"]["page"] == "https://w.example/at/"
+    hidden = {"id": "1", "imp": [{"id": "1"}], "site": {"page": "https://w.example/at/45%2E523064,-122%2E676483/today"}}
+    assert filtering.lawful(hidden, NOBODY)["site"] == {}
+
+
+def test_a_coarse_point_a_version_and_a_price_are_no_traces():
+    texts_ = ["45.5,-122.7", "Chrome/120.0.6099.144", "0.8534|0.9121", "45.523064", "-122.676483", "a@b", "1+1"]
+    assert not traces.Traces([], but=()).are_in(texts_)
+    assert traces.Traces([], but=()).are_in([*texts_, EXACT])
