@@ -175,18 +175,33 @@ def reserve(path: Path) -> None:
         os.close(_new(path))
 
 
-def locked(path: Path, *, wait: bool = True) -> contextlib.AbstractContextManager[int]:
-    """Holds a file of ours, which is made, for one process at a time; its descriptor. Raises OSError, and
-    BlockingIOError where another process has it: without `wait` at once, else once that took longer than work does.
+def make_beside(path: Path, known: Path) -> None:
+    """An empty file of ours in the very folder in which another one lies, by which that is told from a mount point
+    without its disk. Raises OSError.
     """
-    return locked_by(path, time.monotonic() + (LOCK_SECONDS if wait else 0.0))
+    folder = os.open(known.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.stat(known.name, dir_fd=folder)
+        os.close(os.open(path.name, os.O_WRONLY | os.O_CREAT, PRIVATE, dir_fd=folder))
+        hand_over(path)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def locked(path: Path, *, wait: bool = True, make: bool = True) -> contextlib.AbstractContextManager[int]:
+    """Holds a file of ours, which is made unless `make` is False, for one process at a time; its descriptor. Raises
+    OSError, and BlockingIOError where another process has it: without `wait` at once, else once that took longer than
+    work does.
+    """
+    return locked_by(path, time.monotonic() + (LOCK_SECONDS if wait else 0.0), make=make)
 
 
 @contextlib.contextmanager
-def locked_by(path: Path, deadline: float) -> Iterator[int]:
+def locked_by(path: Path, deadline: float, *, make: bool = True) -> Iterator[int]:
     """As `locked`, for whoever waits until a moment of the monotonic clock."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0), PRIVATE)
         try:
             hand_over(path)
             _lock(descriptor, deadline)

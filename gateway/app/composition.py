@@ -42,7 +42,7 @@ from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
 from gateway.desk import emergency, recipients_to_tell
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.documents import Document
-from gateway.desk.emergency import LATER, Emergency, Intake
+from gateway.desk.emergency import LABEL, LATER, Emergency, Intake
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan, months_before
 from gateway.desk.history import LedgerFacts
@@ -70,7 +70,7 @@ from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside
 from gateway.ledger.store import Store
-from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
+from gateway.ledger.watch import FileMoved, Judge, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings
@@ -168,7 +168,7 @@ def open_house(
         stop, store = _opened(stack, folder, patient=patient), store_in(folder, settings.store.url, owner=owner)
         keeper, vault = _keeper(stack, folder, store, secrets, patient=patient), partial(Vault, folder, secrets.wraps)
         proof = ClockProof(clock, settings.ledger.clock_was_ahead_until, partial(emergency.what_waits, kept))
-        judge = proof.judge(keeper.judge(Examination(store, publisher, stop=stop)))
+        judge = proof.judge(keeper.judge(_laid_out(Examination(store, publisher, stop=stop), publisher, kept, later)))
         watch = _watch(store, secrets, judge=judge, waits=proof.waits, tell=tell, state=keeper)
         stack.callback(watch.stop)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
@@ -209,6 +209,21 @@ def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Se
     stack.callback(store.close)
     state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
     return StateKeeper(store, state, watching.log, at_once=AT_ONCE if patient else None)
+
+
+def _laid_out(examination: Judge, publisher: Publisher, *files: Emergency) -> Judge:
+    """The same, before which the emergency files are made beside the last checkpoint of the ledger that is looked at,
+    also where it is refused.
+    """
+
+    def judge(db: sqlite3.Connection) -> bool:
+        with contextlib.suppress(sqlite3.Error):  # the examination says what is wrong
+            known = publisher.store(db).path
+            for each in files:
+                each.lay_out(known)
+        return examination(db)
+
+    return judge
 
 
 def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intake) -> None:
@@ -405,6 +420,14 @@ def store_of(folder: Path, settings: Settings) -> Path:
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
-    """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
-    kept = partial(Emergency, store_of(folder, settings), secrets, settings.ledger.emergency_mib * 2**20)
-    return kept(), kept(LATER)
+    """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others. Each
+    is a file beside the last checkpoint, and one in the data folder for while that is not there.
+    """
+
+    def file(label: bytes) -> Emergency:
+        limit = settings.ledger.emergency_mib * 2**20
+        instead = Emergency(folder, secrets, limit, label)
+        instead.lay_out(folder / secret_files.SECRETS)
+        return Emergency(store_of(folder, settings), secrets, limit, label, instead)
+
+    return file(LABEL), file(LATER)

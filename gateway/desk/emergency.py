@@ -2,11 +2,16 @@
 the ledger can be written again. `consent.verbs` keeps, `app.composition` runs the taking in.
 
 The file lies in the folder of the last checkpoint and not in the data folder: it is needed exactly when that was lost
-or an older copy was put back, and must not be replaced with it. Its name and what seals its lines come from the
-first pepper, which never goes: a line waits for as long as its machine is cut off, on however many others the seals are
-retired meanwhile. Durable before `keep` returns. A torn last line was never acknowledged: it is skipped and counted. A
-line holds the person's identifiers; nobody opens it without this installation's secrets. One that this process cannot
-open is laid beside the file, and entered from there by whoever can: an older release opens no line of a newer one.
+or an older copy was put back, and must not be replaced with it. While that folder is not there (its disk is not
+mounted, it was moved, or another one is named) its lines go into a second file in the data folder: what is said into an
+empty mount point is found by nobody once the disk is back. So neither file is made when something is to be kept: the
+first is as soon as the checkpoint of this very ledger is seen in its folder, the other when the installation is opened.
+
+Their name and what seals their lines come from the first pepper, which never goes: a line waits for as long as its
+machine is cut off, on however many others the seals are retired meanwhile. Durable before `keep` returns. A torn last
+line was never acknowledged: it is skipped and counted. A line holds the person's identifiers; nobody opens it without
+this installation's secrets. One that this process cannot open is laid beside the file, and entered from there by
+whoever can: an older release opens no line of a newer one.
 
 A request's id becomes its first entry's event id, so that each is entered once, with the time at which it was accepted,
 whatever crashed in between. Once the entries are durable their lines are taken out, each by what it is (every seal has
@@ -36,7 +41,7 @@ from typing import Any
 from gateway.choice import identity
 from gateway.choice.identity import NormalIdentifier, kinds
 from gateway.desk import recipients_to_tell
-from gateway.disk import locked, make_folder, sync_folder, write_durably
+from gateway.disk import locked, make_beside, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links, records
@@ -205,25 +210,41 @@ class EmergencyWaiting:
     `torn`: bytes after the last whole one.
     """
 
-    requests: tuple[tuple[bytes, KeptRequest], ...]
+    requests: tuple[tuple[bytes, KeptRequest], ...] = ()
     unread: tuple[bytes, ...] = ()
     torn: int = 0
+
+    def and_more(self, other: "EmergencyWaiting") -> "EmergencyWaiting":
+        """With what another file holds."""
+        return EmergencyWaiting(self.requests + other.requests, self.unread + other.unread, self.torn + other.torn)
 
 
 class Emergency:
     """One installation's file in the folder of its last checkpoint; several processes may share it. `limit`: the size
     in bytes that it never grows beyond. `label`: `LABEL`, or `LATER` for what is entered behind everything else.
+    `instead`: the one that is kept in where this one is not there.
     """
 
-    def __init__(self, folder: Path, secrets: Secrets, limit: int, label: bytes = LABEL) -> None:
+    def __init__(
+        self, folder: Path, secrets: Secrets, limit: int, label: bytes = LABEL, instead: "Emergency | None" = None
+    ) -> None:
         name = hmac.digest(secrets.peppers[0], label, "sha256")[:NAME_BYTES].hex()
         self._label = label
         self.path = folder / f"{name}.emergency"
+        self._instead = instead
         self._secrets, self._limit = secrets, limit
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
+
+    def lay_out(self, known: Path) -> None:
+        """Makes the file, where there is none, beside one by which its folder is known. Nothing else makes it: in a
+        folder that is not mounted, or is another one, nobody would find what was kept there.
+        """
+        with contextlib.suppress(OSError):  # then what comes is kept in the other one, or refused
+            if not self.path.exists():
+                make_beside(self.path, known)
 
     async def keep_beside(self, *requests: KeptRequest) -> None:
         """`keep`, for an event loop. In a thread of its own: those that everybody shares may all wait for a ledger that
@@ -235,37 +256,55 @@ class Emergency:
         """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
         texts = [request.text(self._secrets.peppers) for request in requests]
         boxes = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
-        line = _joined(boxes)
         try:
-            make_folder(self.path.parent)
-            with locked(self.path) as descriptor:
-                self._append(descriptor, line)
+            with self._held() as descriptor:
+                self._append(descriptor, _joined(boxes))
         except OSError as error:
-            raise StoreUnavailable(f"nothing was kept: {error.strerror}") from error
+            if self._instead is None:
+                raise StoreUnavailable(f"nothing was kept: {error.strerror}") from error
+            self._instead.keep(*requests)
 
     def waiting(self) -> bool:
         """Whether there is something to take in. A file that cannot be looked at may hold something."""
         try:
-            return _size(self.path) > 0 or self._opens_aside()  # in this order: what is laid aside is there first
+            return self._holds() or bool(self._instead and self._instead.waiting())
         except OSError:
             return True
 
     def read(self) -> EmergencyWaiting:
         """Everything that was acknowledged and not yet taken in. Raises OSError, `Unusable`."""
-        with locked(self.path) as descriptor:
-            content, aside = _content(descriptor), _lines_of(self._aside)
-        *lines, rest = content.split(b"\n")
-        opened = {line: self._opened(line) for line in (*lines, *aside)}
-        requests = tuple((line, kept) for line, kept in opened.items() if kept)
-        return EmergencyWaiting(requests, tuple(line for line in lines if not opened[line]), len(rest))
+        found = self._read() if self._holds() else EmergencyWaiting()
+        return found.and_more(self._instead.read()) if self._instead else found
 
     def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
         """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that it
         could not open, and `refused` ones, are laid beside it first: they were acknowledged. Raises OSError; then none
         is gone that is not entered.
         """
+        none_left = not self.path.exists() or self._clear(read, refused)
+        return (self._instead is None or self._instead.clear(read, refused)) and none_left
+
+    def unread(self) -> bool:
+        """Whether lines lie aside that nobody could open, or the ledger refused."""
+        return self._aside.exists() or self._refused.exists() or bool(self._instead and self._instead.unread())
+
+    def _held(self) -> contextlib.AbstractContextManager[int]:
+        return locked(self.path, make=self._aside.exists())  # what was laid beside it shows whose folder it is
+
+    def _holds(self) -> bool:
+        return _size(self.path) > 0 or self._opens_aside()  # in this order: what is laid aside is there first
+
+    def _read(self) -> EmergencyWaiting:
+        with self._held() as descriptor:
+            content, aside = _content(descriptor), _lines_of(self._aside)
+        *lines, rest = content.split(b"\n")
+        opened = {line: self._opened(line) for line in (*lines, *aside)}
+        requests = tuple((line, kept) for line, kept in opened.items() if kept)
+        return EmergencyWaiting(requests, tuple(line for line in lines if not opened[line]), len(rest))
+
+    def _clear(self, read: EmergencyWaiting, refused: Sequence[bytes]) -> bool:
         entered, unread, no = {line for line, _ in read.requests}, set(read.unread), set(refused)
-        with locked(self.path) as descriptor:
+        with self._held() as descriptor:
             self._mended(descriptor)
             lines, aside = _content(descriptor).split(b"\n")[:-1], _lines_of(self._aside)
             self._sweep()
@@ -281,10 +320,6 @@ class Emergency:
                 os.ftruncate(descriptor, 0)
                 os.fsync(descriptor)
         return not left
-
-    def unread(self) -> bool:
-        """Whether lines lie aside that nobody could open, or the ledger refused."""
-        return self._aside.exists() or self._refused.exists()
 
     @property
     def _aside(self) -> Path:

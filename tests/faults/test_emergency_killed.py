@@ -47,6 +47,8 @@ while True:
 def test_what_was_acknowledged_was_taken_in_or_is_still_there(tmp_path, folder, figure):
     store, kept, taken = tmp_path / "store", tmp_path / "kept", tmp_path / "taken"
     store.mkdir()
+    file = Emergency(store, secret_files.load_secrets(folder), MIB)
+    file.path.touch(0o600)
     chance = random.Random(1)
 
     def begun(what, said):
@@ -62,7 +64,6 @@ def test_what_was_acknowledged_was_taken_in_or_is_still_there(tmp_path, folder, 
             time.sleep(chance.random() / 20)
             one.kill()
             assert one.wait(20) == -9
-    file = Emergency(store, secret_files.load_secrets(folder), MIB)
     left = file.read()
     assert not left.unread
     still_there = {request.request.hex() for _, request in left.requests}

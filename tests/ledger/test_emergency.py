@@ -10,6 +10,7 @@ import pytest
 from support.people import email, named
 
 from gateway import disk
+from gateway.desk import emergency
 from gateway.desk.emergency import LABEL, Emergency, KeptRequest
 from gateway.disk import locked, write_durably
 from gateway.keys import seals, secret_files
@@ -29,7 +30,23 @@ def secrets(folder):
 
 @pytest.fixture
 def file(tmp_path, secrets):
-    return Emergency(tmp_path / "store", secrets, MIB)
+    return laid_out(tmp_path / "store", secrets)
+
+
+def laid_out(folder, secrets, *given, **more):
+    """As it is beside a checkpoint that was seen."""
+    folder.mkdir()
+    file = Emergency(folder, secrets, *(given or (MIB,)), **more)
+    file.path.touch(0o600)
+    return file
+
+
+@pytest.fixture
+def both(tmp_path, folder, secrets):
+    """The file beside the checkpoint, which is not made yet, and the one in the data folder, which is."""
+    instead = Emergency(folder, secrets, MIB)
+    instead.lay_out(folder / secret_files.SECRETS)
+    return Emergency(tmp_path / "store", secrets, MIB, instead=instead), instead
 
 
 @pytest.fixture
@@ -135,7 +152,7 @@ def test_a_line_that_was_cut_anywhere_is_not_taken_for_a_request(file, request_o
 
 
 def test_nothing_is_kept_beyond_the_configured_size_and_what_was_stays(tmp_path, secrets, request_of):
-    small = Emergency(tmp_path / "store", secrets, 2000)
+    small = laid_out(tmp_path / "store", secrets, 2000)
     with pytest.raises(StoreUnavailable, match="full"):
         for person in range(10):
             small.keep(request_of(person))
@@ -166,11 +183,55 @@ def test_a_disk_that_does_not_sync_acknowledges_nothing(file, request_of, monkey
     assert file.path.read_bytes() == b""
 
 
-def test_a_folder_that_cannot_be_made_is_a_refusal_and_not_a_crash(tmp_path, secrets, request_of):
-    (tmp_path / "store").write_text("a file where the folder should be")
-    broken = Emergency(tmp_path / "store", secrets, MIB)
+@pytest.mark.parametrize("there", ["nothing", "a file", "an empty folder", "another installation's"])
+def test_where_the_file_was_not_made_it_is_not_by_what_is_to_be_kept(tmp_path, secrets, request_of, there):
+    """In a folder that is not mounted nobody would find it."""
+    store = tmp_path / "store"
+    if there == "a file":
+        store.write_text("")
+    elif there != "nothing":
+        store.mkdir()
+    if there == "another installation's":
+        (store / f"{'0' * 32}.checkpoint").touch()
+    before, file = sorted(tmp_path.rglob("*")), Emergency(store, secrets, MIB)
+    file.lay_out(store / f"{'1' * 32}.checkpoint")
     with pytest.raises(StoreUnavailable):
-        broken.keep(request_of(1))
+        file.keep(request_of(1))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_comes_while_the_store_is_away_is_kept_in_the_data_folder_and_read_with_the_rest(both, request_of):
+    file, instead = both
+    first, second, third = (request_of(person) for person in range(3))
+    file.keep(first)
+    assert (file.waiting(), requests(file), requests(instead)) == (True, [first], [first])
+    file.path.parent.mkdir()
+    known = file.path.with_name("of-the-ledger.checkpoint")
+    known.touch()
+    file.lay_out(known)
+    file.keep(second)
+    assert (requests(file), requests(instead)) == ([second, first], [first])
+    read = file.read()
+    file.keep(third)
+    assert not file.clear(read, [read.requests[1][0]])
+    assert (requests(file), instead.waiting(), file.unread()) == ([third], False, True)
+    assert file.clear(file.read())
+    assert not file.waiting()
+
+
+def test_what_the_disk_of_the_store_refuses_is_kept_in_the_data_folder(both, request_of, monkeypatch):
+    file, instead = both
+    file.path.parent.mkdir()
+    file.path.touch(0o600)
+    wrote = emergency._write
+
+    def fails_once(*given):
+        monkeypatch.setattr(emergency, "_write", wrote)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(emergency, "_write", fails_once)
+    file.keep(kept := request_of(1))
+    assert (requests(file), requests(instead), file.path.read_bytes()) == ([kept], [kept], b"")
 
 
 def test_what_came_while_the_rest_was_entered_is_not_thrown_away(file, request_of):
@@ -210,7 +271,6 @@ def test_what_was_kept_is_read_whatever_seals_came_and_went_meanwhile(file, requ
 def test_what_an_older_release_kept_under_the_seal_of_then_is_read_while_that_is_there(file, request_of, secrets):
     kept, newer = request_of(1), os.urandom(32)
     line = base64.b64encode(seals.seal_box(secrets.seals[-1], LABEL, kept.text(secrets.peppers))) + b"\n"
-    file.path.parent.mkdir()
     file.path.write_bytes(line)
     assert requests(file) == [kept]
     between = Emergency(file.path.parent, replace(secrets, seals=(*secrets.seals, newer)), MIB)

@@ -39,7 +39,10 @@ def waiting(folder):
     """Requests that were kept while the ledger was away; whoever opens the installation takes them in."""
     with opened(folder) as house:
         people = house.consent.people
-    file, _ = kept_beside(folder, inside.settings(), secret_files.load_secrets(folder))
+    file, later = kept_beside(folder, inside.settings(), secret_files.load_secrets(folder))
+    file.path.parent.mkdir(exist_ok=True)
+    for each in (file, later):  # as they are once something was signed
+        each.path.touch(0o600)
 
     def keep(
         person: int, *, key: str = "", request: bytes | None = None, signal: bool = False, file=file

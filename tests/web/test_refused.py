@@ -159,10 +159,38 @@ async def test_a_form_is_confirmed_as_received_and_never_as_honored(lived_in):
 
 
 def merge(folder):
-    """The lost store is found again and laid back."""
+    """The lost store is found again, or mounted: whatever was written in its place meanwhile is seen no more."""
     store = folder.with_name("data.checkpoints")
-    for path in folder.with_name("lost").iterdir():
-        path.rename(store / path.name)
+    if store.exists():
+        store.rename(folder.with_name("beneath the mount point"))
+    folder.with_name("lost").rename(store)
+
+
+@pytest.mark.parametrize("beneath", [True, False], ids=["an empty mount point", "nothing"])
+async def test_a_no_that_was_kept_while_the_store_was_not_mounted_is_entered_when_it_is(lived_in, beneath):
+    lost_store(lived_in)
+    if beneath:
+        lived_in.with_name("data.checkpoints").mkdir()
+    async with serving(lived_in) as calling:
+        kept = await calling.post("/v1/choices", json=out(1))
+        assert kept.status_code == 202
+        merge(lived_in)
+        assert await soon(lambda: is_ready(calling))
+        assert (await calling.post("/v1/check", json=asked(1))).json()["reason"] == "opted_out"
+        assert (await calling.post("/v1/check", json=asked(2))).json()["allowed"]
+        assert (await calling.get(f"/v1/receipts/{kept.json()['events'][0]['event']}")).status_code == 200
+    assert [body["src"] for body in await asyncio.to_thread(entries, lived_in)] == ["api"]
+
+
+async def test_while_the_store_is_not_mounted_and_the_data_folder_keeps_nothing_a_no_is_refused(lived_in):
+    lost_store(lived_in)
+    store = lived_in.with_name("data.checkpoints")
+    store.mkdir()
+    async with serving(lived_in) as calling:
+        for path in await asyncio.to_thread(list, lived_in.glob("*.emergency")):
+            path.unlink()
+        assert (await calling.post("/v1/choices", json=out(1))).status_code == 503
+        assert await asyncio.to_thread(list, store.iterdir()) == []
 
 
 async def test_a_signal_that_says_no_is_kept_and_a_state_is_told_again(lived_in):
@@ -185,7 +213,7 @@ async def test_a_yes_is_never_kept_for_later(lived_in):
         proof = {"kind": "account", "assertion": "dev"}
         yes = {"identifiers": [named("gaid", gaid(1))], "choice": "opt_in", "purposes": ["sale"], "proof": proof}
         assert (await calling.post("/v1/choices", json=yes)).status_code in {422, 503}
-    assert await asyncio.to_thread(list, lived_in.with_name("data.checkpoints").glob("*.emergency")) == []
+    assert [path for path in lived_in.parent.rglob("*.emergency") if path.stat().st_size] == []
 
 
 async def test_it_heals_by_itself_when_the_newer_folder_is_back_and_enters_each_request_once(lived_in):
