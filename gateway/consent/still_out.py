@@ -153,9 +153,11 @@ class YesRests:
     made: datetime | None = None
 
 
-def raise_where_overtaken(tx: Transaction, asked: tokens.OptInAsked, rests: YesRests, now: int) -> None:
+def raise_where_overtaken(
+    tx: Transaction, asked: tokens.OptInAsked, rests: YesRests, now: int, *, waits: bool = False
+) -> None:
     """Raises `Refused` for a yes that the log overtook since its first act, or since its proof was read: something that
-    it names is another's by now, or a no stands that came later.
+    it names is another's by now, or a no stands that came later, or `waits` to be entered.
     """
     above, own = ([key for each in of for key in each.keys] for of in (rests.beneath, asked.subjects))
     people = people_of(tx, [*own, *above])
@@ -169,7 +171,7 @@ def raise_where_overtaken(tx: Transaction, asked: tokens.OptInAsked, rests: YesR
     standings = [people.standing(key, now) for key in above]
     denied = said_of(standings, asked.purpose) is Word.OPTED_OUT
     later = rests.made and out_after(tx, asked.subjects, asked.purpose, milliseconds(rests.made))
-    if denied or later or superseded(tx, asked.subjects, asked.purpose, asked.position):
+    if waits or denied or later or superseded(tx, asked.subjects, asked.purpose, asked.position):
         raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
 
 

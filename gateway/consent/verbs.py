@@ -47,8 +47,7 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, KeptRequest, waiting_of
-from gateway.desk.emergency import request_answer as answer_of
+from gateway.desk.emergency import Emergency, KeptRequest, a_no_waits, request_answer, waiting_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.history import Rebuilt
 from gateway.keys import seals
@@ -112,8 +111,8 @@ class Consent:
         self.leases = leases
         self.effective_within = effective_within or send_window  # longer where files are good for longer
         self._writer = writer
-        self.emergency = emergency
-        self.later = later
+        self.emergency, self.later = emergency, later
+        self.kept = (emergency, later)
         self._why = why
         self.log_reader = log_reader
         # Waits, so long at most, until answers of before are counted: whoever got the id just now is told too.
@@ -225,7 +224,7 @@ class Consent:
             tx.begun[kept.request] = True
             written = kept.enter(tx)
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
-            return answer_of(written)
+            return request_answer(written)
 
         def job(tx: Transaction) -> ChoiceEntered:
             if given_up:  # it is kept beside the ledger, and entered from there
@@ -321,15 +320,8 @@ class Consent:
         await self.emergency.keep_beside(kept)
         purposes = [purpose.value for purpose in kept.choice.purposes]
         events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
-        return Chosen(
-            events,
-            kept.choice.at,
-            None,
-            dict.fromkeys(purposes, "opted_out"),
-            dict.fromkeys(purposes),
-            subjects=kept.subjects,
-            place=kept.choice.place,
-        )
+        standing, may_ask = dict.fromkeys(purposes, "opted_out"), dict[str, str | None].fromkeys(purposes)
+        return Chosen(events, kept.choice.at, None, standing, may_ask, subjects=kept.subjects, place=kept.choice.place)
 
     async def silence(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
@@ -435,8 +427,9 @@ class Consent:
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
-        subjects, now = asked.subjects, self.clock()
+        subjects, now, rests = asked.subjects, self.clock(), rests or YesRests()
         choice = asked_of.confirm_asked(asked, notice, now, method)
+        waits = await asyncio.to_thread(a_no_waits, self.kept, (*subjects, *rests.beneath), choice.purposes)
 
         def allow(tx: Transaction) -> None:
             """Behind a replay: a yes that may be taken, a token in time, of this log, used once and not superseded."""
@@ -452,7 +445,7 @@ class Consent:
             if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             idempotency.use_token(tx, token, milliseconds(now))
-            still_out_of.raise_where_overtaken(tx, asked, rests or YesRests(), milliseconds(now))
+            still_out_of.raise_where_overtaken(tx, asked, rests, milliseconds(now), waits=waits)
             for subject in mine:
                 device_states.lift_state(tx, subject, asked.purpose, now)
 
@@ -464,10 +457,12 @@ class Consent:
         """A programme that somebody did not leave when they were asked, `made` then; refused where they said no since,
         as for `confirm`.
         """
+        waits = await asyncio.to_thread(a_no_waits, self.kept, [account], choice.purposes)
 
         def allow(tx: Transaction) -> None:
             self._judge(tx, [account], choice)
-            if made and any(still_out_of.out_after(tx, [account], p, milliseconds(made)) for p in choice.purposes):
+            later = made and any(still_out_of.out_after(tx, [account], p, milliseconds(made)) for p in choice.purposes)
+            if waits or later:
                 raise Refused("superseded", "an opt-out of this purpose came after the act")
 
         return await self.choose([account], choice, key=key, body=body, allow=allow)
@@ -515,8 +510,8 @@ class Consent:
     async def erase(self, order: erasure.ErasureOrder) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        now, files = milliseconds(self.clock()), (self.emergency, self.later)
-        waits = await asyncio.to_thread(waiting_of, files, order.subjects)
+        now = milliseconds(self.clock())
+        waits = await asyncio.to_thread(waiting_of, self.kept, order.subjects)
 
         def follows(tx: Transaction, done: Written) -> None:
             self._asked.forgotten(tx, order.subjects, done.event, now)

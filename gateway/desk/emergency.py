@@ -437,6 +437,11 @@ def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[
     return [kept for kept in found if not keys.isdisjoint(key for subject in kept.subjects for key in subject.keys)]
 
 
+def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes: Collection[Purpose]) -> bool:
+    """Whether something is kept that no yes of these people may come before. Raises `StoreUnavailable`."""
+    return any(not set(purposes).isdisjoint(kept.choice.purposes) for kept in waiting_of(files, subjects))
+
+
 AT_ONCE = 256  # requests of one transaction
 ENDS_WITHIN = 5.0  # seconds that the thread may take at the end: what it enters is entered once, whenever it is cut off
 WAITS = "requests wait in the emergency file; they are entered as soon as the ledger can be written"

@@ -393,6 +393,33 @@ class TestWhatIsKeptBesideTheLedger:
         assert parts == [2, 1]
         assert state(consent, mail) == "none"
 
+    @pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
+    async def test_is_a_later_word_than_a_yes_that_was_asked_for_before(self, house, consent, who, said, ahead):
+        mail = who("email", email(1))
+        token, _ = consent.ask_to_confirm([mail], said("opt_in"))
+        file = consent.emergency if ahead else consent.later
+        await file.keep_beside(kept := KeptRequest(new_event(consent.clock()), (mail,), said()))
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(token, SHOWN)
+        assert refused.value.kind == "superseded"
+        if not ahead:  # else it may be entered by now
+            assert await house.writer.commit(kept.enter_once)
+            assert state(consent, mail) == "opted_out"
+
+    async def test_is_a_later_word_than_a_programme_that_was_kept(self, consent, account, said):
+        await consent.choose_later([account], said(purposes=SIGNAL_PURPOSES))
+        with pytest.raises(Refused) as refused:
+            await consent.keep_programme(account, said("keep_programme", SIGNAL_PURPOSES, recipient="miles"), None)
+        assert refused.value.kind == "superseded"
+
+    async def test_is_no_word_against_a_yes_of_somebody_else_or_to_another_purpose(self, consent, who, said):
+        mail, other = who("email", email(1)), who("email", email(2))
+        await consent.choose_later([other], said())
+        await consent.choose_later([mail], said(purposes=[Purpose.PROFILING]))
+        token, _ = consent.ask_to_confirm([mail], said("opt_in"))
+        await consent.confirm(token, SHOWN)
+        assert state(consent, mail) == "opted_in"
+
     async def test_that_cannot_be_read_keeps_an_erasure_waiting(self, consent, who, said, monkeypatch):
         mail = who("email", email(1))
         await consent.choose_later([mail], said())

@@ -10,7 +10,9 @@ import pytest
 from support import inside
 from support.people import email, gaid, named, phone
 
-from gateway.app.composition import open_house
+from gateway.app.composition import kept_beside, open_house
+from gateway.desk.emergency import Intake
+from gateway.keys import secret_files
 from gateway.ledger import schema
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC
 
@@ -138,6 +140,21 @@ async def test_it_starts_denies_everybody_says_why_and_keeps_what_a_person_asks_
         assert any(text.startswith("opt-outs wait to be entered") for text in alarms)
         assert all("gateway " in text for text in alarms), "no alarm is without what helps"
         assert "gateway_emergency_waiting 1.0" in (await calling.get("/metrics")).text
+
+
+@pytest.mark.parametrize("tail", ["emergency", "unread", "refused"])
+async def test_what_waits_behind_others_or_lies_aside_of_that_has_an_alarm_too(lived_in, monkeypatch, tail):
+    monkeypatch.setattr(Intake, "enter_later", lambda _: True)
+    secrets = await asyncio.to_thread(secret_files.load_secrets, lived_in)
+    _, later = await asyncio.to_thread(kept_beside, lived_in, inside.settings(), secrets)
+    async with serving(lived_in) as calling:
+        later.path.with_suffix(f".{tail}").write_bytes(b"a line of somebody\n")
+        alarms = (await calling.get("/readyz?strict")).json()["alarms"]
+        said = "opt-outs wait to be entered" if tail == "emergency" else "kept lines lie aside"
+        assert [text for text in alarms if text.startswith(said)]
+        gauges = (await calling.get("/metrics")).text
+        assert f"gateway_emergency_waiting {float(tail == 'emergency')}" in gauges
+        assert f"gateway_emergency_unread {float(tail != 'emergency')}" in gauges
 
 
 async def test_a_form_is_confirmed_as_received_and_never_as_honored(lived_in):

@@ -238,15 +238,15 @@ class Health:
         return wire.wire_answer(body, 200 if good else 503)
 
     def _alarms(self) -> list[str]:
-        emergency = self.consent.emergency
+        waiting, unread = self._lines()
         alarms = {
             f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, which the writers' lock keeps from biting while"
             " nothing but the gateway writes to the ledger; to be rid of it give this Python SQLite 3.51.3 or newer:"
             " gateway help install": has_reset_bug(),
             "opt-outs wait to be entered; where that does not pass, `why` says what keeps them: gateway help restore": (
-                emergency.waiting()
+                waiting
             ),
-            "kept lines lie aside that nobody can enter: gateway help restore": emergency.unread(),
+            "kept lines lie aside that nobody can enter: gateway help restore": unread,
         }
         dropped = [
             f"replica {name} has missed three terms of its lease: start it again, or gateway keys revoke {name}"
@@ -288,7 +288,8 @@ class Health:
         return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")
 
     def _lines(self) -> tuple[bool, bool]:
-        return self.consent.emergency.waiting(), self.consent.emergency.unread()
+        kept = self.consent.kept
+        return any(each.waiting() for each in kept), any(each.unread() for each in kept)
 
     def _last_rehearsal(self) -> tuple[bool, bool, float]:
         last = self.rehearsed.last()
