@@ -296,14 +296,13 @@ class Consent:
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
     ) -> tuple[dict[str, object], ...]:
         """A no of more people than a caller who proves nothing may have entered at once: durable when this returns, and
-        entered behind whatever else there is to write, at most once under one Idempotency-Key. An event for each part.
-        Raises `StoreUnavailable`.
+        entered behind whatever else there is to write, once for as long as it waits under one Idempotency-Key. An event
+        for each part. Raises `StoreUnavailable`.
         """
         parts = enumerate(_parts(subjects))
         named = [(part, idempotency.named(f"{key}:part {number}" if key else "", body)) for number, part in parts]
         kept = [KeptRequest(seals.new_event(choice.at), part, choice, repeat) for part, repeat in named]
-        await self.later.keep_beside(*kept)
-        return tuple({"event": b64(each.request), "seq": None} for each in kept)
+        return tuple({"event": b64(each), "seq": None} for each in await self.later.keep_beside(*kept))
 
     async def hear_later(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> bool:
         """The same of a choice among signals; whether there is one. Raises `StoreUnavailable`."""
@@ -317,9 +316,9 @@ class Consent:
 
     async def _keep(self, kept: KeptRequest) -> Chosen:
         """Durable in the emergency file: it denies, as everything does until it is entered."""
-        await self.emergency.keep_beside(kept)
+        [request] = await self.emergency.keep_beside(kept)
         purposes = [purpose.value for purpose in kept.choice.purposes]
-        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
+        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(request), "seq": None},)
         standing, may_ask = dict.fromkeys(purposes, "opted_out"), dict[str, str | None].fromkeys(purposes)
         return Chosen(events, kept.choice.at, None, standing, may_ask, subjects=kept.subjects, place=kept.choice.place)
 

@@ -89,12 +89,22 @@ class KeptRequest:
         known = [self.repeat.name] if self.repeat else []
         return {recipients_to_tell.LEFT: names, records.NAMED: accounts, idempotency.KNOWN: known}
 
+    @property
+    def act(self) -> object:
+        """By which another sending of the same is known, where its caller sent an Idempotency-Key."""
+        return self.repeat and (self.repeat, *(subject.key for subject in self.subjects))
+
     def enter_once(self, tx: Transaction) -> bool:
-        """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""
+        """Writes it unless it is there already, or another sending of the same that is no older: behind an older one
+        a yes may have come, and this was acknowledged as a no of now. Whether it wrote.
+        """
         if tx.db.execute(KEPT, (self.request,)).fetchone():
             return False
         at = milliseconds(self.choice.at)
-        return not idempotency.once(tx, self.repeat, at, lambda: request_answer(self.enter(tx)), no=True)[1]
+        _, replayed = idempotency.once(tx, self.repeat, at, lambda: request_answer(self.enter(tx)), no=True)
+        if replayed and (is_later := idempotency.is_answered_before(tx, self.repeat, at)):
+            self.enter(tx)
+        return not replayed or is_later
 
     def text(self, peppers: Sequence[bytes]) -> bytes:
         """`peppers`: those that wrap its keys."""
@@ -236,6 +246,7 @@ class Emergency:
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
+        self._named = dict[object, tuple[bytes, bytes]]()  # what this process kept, by `KeptRequest.act`: line and id
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
     def lay_out(self, known: Path) -> None:
@@ -246,23 +257,37 @@ class Emergency:
             if not self.path.exists():
                 make_beside(self.path, known)
 
-    async def keep_beside(self, *requests: KeptRequest) -> None:
+    async def keep_beside(self, *requests: KeptRequest) -> list[bytes]:
         """`keep`, for an event loop. In a thread of its own: those that everybody shares may all wait for a ledger that
         says nothing.
         """
-        await asyncio.get_running_loop().run_in_executor(self._threads, partial(self.keep, *requests))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self.keep, *requests))
 
-    def keep(self, *requests: KeptRequest) -> None:
-        """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
+    def keep(self, *requests: KeptRequest) -> list[bytes]:
+        """Appends requests, durably; the ids under which they wait. One whose Idempotency-Key this process kept before
+        waits under the id of then, once. Raises `StoreUnavailable` where that cannot be done: then nothing was kept.
+        """
         texts = [request.text(self._secrets.peppers) for request in requests]
-        boxes = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
+        lines = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
         try:
             with self._held() as descriptor:
-                self._append(descriptor, _joined(boxes))
+                waiting = self._waiting_among(descriptor, requests)
+                new = [(line, each) for line, each in zip(lines, requests, strict=True) if each.act not in waiting]
+                if new:
+                    self._append(descriptor, _joined(line for line, _ in new))
         except OSError as error:
             if self._instead is None:
                 raise StoreUnavailable(f"nothing was kept: {error.strerror}") from error
-            self._instead.keep(*requests)
+            return self._instead.keep(*requests)
+        self._named |= {each.act: (line, each.request) for line, each in new if each.repeat}
+        return [waiting.get(each.act, each.request) for each in requests]
+
+    def _waiting_among(self, descriptor: int, requests: Sequence[KeptRequest]) -> dict[object, bytes]:
+        if not os.fstat(descriptor).st_size:
+            self._named.clear()
+        named = {each.act: self._named[each.act] for each in requests if each.act in self._named}
+        lines = set(_content(descriptor).split(b"\n")) if named else set()
+        return {act: request for act, (line, request) in named.items() if line in lines}
 
     def waiting(self) -> bool:
         """Whether there is something to take in. A file that cannot be looked at may hold something."""

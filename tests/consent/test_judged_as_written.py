@@ -21,7 +21,7 @@ from gateway.desk.emergency import Intake, KeptRequest, waiting_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.disk import locked
-from gateway.keys.seals import new_event
+from gateway.keys.seals import new_event, unb64
 from gateway.ledger.acts import idempotency, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
@@ -378,6 +378,58 @@ class TestWhatIsKeptBesideTheLedger:
         assert not await house.writer.commit(second.enter_once)
         assert state(consent, mail) == "none"
         assert await asyncio.to_thread(consent.log_reader.receipts, [second.request]) == [None]
+
+    @pytest.mark.parametrize("when", ["entered", "behind"])
+    async def test_that_is_sent_again_after_a_yes_is_a_no_of_now(
+        self, house, consent, clock, who, said, monkeypatch, when
+    ):
+        """Its first sending was answered, and the person opted in since: told as opted out, it must not be a replay."""
+        mail, key = who("email", email(1)), {"key": "key", "body": b"body"}
+        if when == "entered":
+            await consent.choose([mail], said(), **key)
+        else:
+            await consent.choose_later([mail], said(), **key)
+            await self.take_in(house, consent)
+        clock.later(seconds=1)
+        token, _ = consent.ask_to_confirm([mail], said("opt_in"))
+        await consent.confirm(token, SHOWN)
+        assert state(consent, mail) == "opted_in"
+        clock.later(seconds=1)
+        if when == "entered":
+            with monkeypatch.context() as hanging:
+                hanging.setattr(consent._writer, "hangs", lambda: True)
+                [event] = (await consent.choose([mail], said(), **key)).events
+        else:
+            [event] = await consent.choose_later([mail], said(), **key)
+        await self.take_in(house, consent)
+        while (found := state(consent, mail)) == "unknown":  # until the next proof
+            await asyncio.sleep(0.05)
+        assert found == "opted_out"
+        [receipt] = await asyncio.to_thread(consent.log_reader.receipts, [unb64(event["event"])])
+        assert receipt is not None
+
+    async def test_that_two_processes_kept_of_one_act_comes_to_be_under_both_ids(
+        self, house, consent, clock, who, said
+    ):
+        """Each of them told its caller of one."""
+        mail, kept = who("email", email(1)), []
+        for _ in range(2):
+            clock.later(seconds=1)
+            repeat = idempotency.named("key", b"body")
+            kept.append(KeptRequest(new_event(clock.now), (mail,), said(), repeat))
+        for each in (*kept, *kept):
+            await house.writer.commit(each.enter_once)
+        assert None not in await asyncio.to_thread(consent.log_reader.receipts, [each.request for each in kept])
+        assert await self.rows(house, mail) == 2
+
+    @staticmethod
+    async def take_in(house, consent):
+        """What waits is entered."""
+        for file in consent.kept:
+            read = await asyncio.to_thread(file.read)
+            for _, kept in read.requests:
+                await house.writer.commit(kept.enter_once)
+            await asyncio.to_thread(file.clear, read)
 
     async def test_is_entered_ahead_of_an_erasure_in_parts(self, house, consent, who, said, monkeypatch):
         mail, parts = who("email", email(1)), []

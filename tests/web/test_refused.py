@@ -236,15 +236,18 @@ async def test_a_yes_is_never_kept_for_later(lived_in):
 async def test_it_heals_by_itself_when_the_newer_folder_is_back_and_enters_each_request_once(lived_in):
     older_copy(lived_in)
     async with serving(lived_in) as calling:
-        for person in (1, 2):
+        events = []
+        for person in (1, 2, 1):
             answer = await calling.post("/v1/choices", json=out(person), headers={"Idempotency-Key": f"k{person}"})
             assert answer.status_code == 202
-        assert (await calling.post("/v1/choices", json=out(1), headers={"Idempotency-Key": "k1"})).status_code == 202
+            events += [each["event"] for each in answer.json()["events"]]
+        assert events[0] == events[2]
         put_back_newer(lived_in)
         assert await soon(lambda: is_ready(calling)), (await calling.get("/readyz")).text
         for person in (1, 2):
             assert (await calling.post("/v1/check", json=asked(person))).json()["reason"] == "opted_out"
         assert (await calling.post("/v1/check", json=asked(3))).json()["allowed"]
+        assert [(await calling.get(f"/v1/receipts/{each}")).status_code for each in events] == [200] * 3
         again = await calling.post("/v1/choices", json=out(1), headers={"Idempotency-Key": "k1"})
         assert again.status_code == 200
         assert (await calling.post("/v1/choices", json=out(4))).status_code == 201

@@ -69,6 +69,12 @@ def once(
     return row[1], True
 
 
+def is_answered_before(tx: Transaction, repeat: RequestName | None, at: int) -> bool:
+    """Whether what is remembered under a key was said before a moment."""
+    name = repeat.name if repeat else b""
+    return tx.db.execute("SELECT 1 FROM idempotency WHERE id = ? AND at < ?", (name, at)).fetchone() is not None
+
+
 def forget_answers(tx: Transaction, entries: Iterable[tuple[bytes, int]]) -> None:
     """What was answered with one of these entries, each its event and the time of its choice, which the answer was kept
     under: they stand no more, so that the same request is a new one, and nothing leads to them.
