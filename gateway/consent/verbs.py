@@ -47,7 +47,7 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, KeptRequest, a_no_waits, request_answer, waiting_of
+from gateway.desk.emergency import Emergency, KeptRequest, a_no_waits, enter_waiting, request_answer
 from gateway.desk.forgetting import erasure
 from gateway.desk.history import Rebuilt
 from gateway.keys import seals
@@ -469,16 +469,16 @@ class Consent:
     async def link(
         self, account: Subject | None, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
     ) -> int:
-        """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
+        """Ties identifiers to an account, or lets them go behind what waits about them. Returns how many changed."""
         now = milliseconds(self.clock())
         if account and not released:
             await self.bring((account, *identifiers))
+        if released or span.until is not None:
+            await enter_waiting(self._writer, self.kept, [each for each in (account, *identifiers) if each])
 
         def job(tx: Transaction) -> tuple[int, int]:
             if released or account is None:
-                for identifier in identifiers:
-                    links.release(tx, identifier, now)
-                return len(identifiers), tx.position
+                return len([links.release(tx, each, now) for each in identifiers]), tx.position
             return links.link_identifiers(tx, account, identifiers, span, now), tx.position
 
         changed, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})
@@ -510,12 +510,12 @@ class Consent:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
         now = milliseconds(self.clock())
-        waits = await asyncio.to_thread(waiting_of, self.kept, order.subjects)
+        await enter_waiting(self._writer, self.kept, order.subjects, for_good=True)
 
         def follows(tx: Transaction, done: Written) -> None:
             self._asked.forgotten(tx, order.subjects, done.event, now)
 
-        written = await erasure.carry_out(self._writer, order, follows, waits)
+        written = await erasure.carry_out(self._writer, order, follows)
         if order.mode is Erasing.UNLINK:
             await self.leases.all_of_now()
         return written

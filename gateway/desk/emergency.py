@@ -40,7 +40,7 @@ from typing import Any
 
 from gateway.choice import identity
 from gateway.choice.identity import NormalIdentifier, kinds
-from gateway.desk import recipients_to_tell
+from gateway.desk import late_noes, recipients_to_tell
 from gateway.disk import locked, make_beside, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
@@ -69,17 +69,22 @@ class KeptRequest:
     tie: bool = False
     signal: bool = False
 
-    def enter(self, tx: Transaction) -> list[Written]:
-        """Writes it: one entry a subject."""
+    def enter(self, tx: Transaction, *, late: bool = False) -> list[Written]:
+        """Writes it: one entry a subject, which it returns. `late`: it was accepted before, so that whoever had then
+        what it names says it too (`desk.late_noes`), and nothing that passed on since is tied to anybody.
+        """
+        passed = late_noes.passed_on(tx, self.subjects, self.choice) if late else {}
         if self.tie:
             listed = [subject for subject in self.subjects if not subject.reading]
-            links.tie(tx, account_of(listed), listed, milliseconds(self.choice.at))
+            still = [subject for subject in listed if subject.key not in passed]
+            links.tie(tx, account_of(listed), still, milliseconds(self.choice.at))
+        said = [(subject, self.choice) for subject in self.subjects]
+        said = late_noes.as_of_then(tx, said, passed) if passed else said
         if self.signal:
-            heard = [
-                recipients_to_tell.hear_and_tell(tx, subject, self.choice, self.request) for subject in self.subjects
-            ]
+            heard = [recipients_to_tell.hear_and_tell(tx, *each, self.request) for each in said]
             return [written for written in heard if written]
-        return [recipients_to_tell.write_and_tell(tx, subject, self.choice, self.request) for subject in self.subjects]
+        written = [recipients_to_tell.write_and_tell(tx, *each, self.request) for each in said]
+        return written[: len(self.subjects)]  # no answer tells that there are others
 
     @property
     def asks(self) -> Mapping[str, Collection[bytes]]:
@@ -101,9 +106,10 @@ class KeptRequest:
         if tx.db.execute(KEPT, (self.request,)).fetchone():
             return False
         at = milliseconds(self.choice.at)
-        _, replayed = idempotency.once(tx, self.repeat, at, lambda: request_answer(self.enter(tx)), no=True)
+        answer = partial(self.enter, tx, late=True)
+        _, replayed = idempotency.once(tx, self.repeat, at, lambda: request_answer(answer()), no=True)
         if replayed and (is_later := idempotency.is_answered_before(tx, self.repeat, at)):
-            self.enter(tx)
+            answer()
         return not replayed or is_later
 
     def text(self, peppers: Sequence[bytes]) -> bytes:
@@ -454,12 +460,12 @@ def _joined(lines: Iterable[bytes]) -> bytes:
 
 def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[KeptRequest]:
     """What waits about these people. Raises `StoreUnavailable`: what cannot be read may be about them."""
-    keys = {key for subject in subjects for key in subject.keys}
+    keys = {key for subject in subjects for key in named_by(subject)}
     try:
         found = [kept for each in files if each.waiting() for _, kept in each.read().requests]
     except OSError as error:
         raise StoreUnavailable(f"what waits to be entered cannot be read: {error.strerror}") from error
-    return [kept for kept in found if not keys.isdisjoint(key for subject in kept.subjects for key in subject.keys)]
+    return [kept for kept in found if not keys.isdisjoint(key for each in kept.subjects for key in named_by(each))]
 
 
 def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes: Collection[Purpose]) -> bool:
@@ -586,6 +592,18 @@ def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
     for name in (kept.request for kept, new in zip(requests, entered, strict=True) if new is not None):
         if not tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (name,)).fetchone():
             tx.db.execute("INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO NOTHING", (name, NO_ENTRY))
+
+
+async def enter_waiting(
+    writer: Writer, files: Iterable[Emergency], subjects: Sequence[Subject], *, for_good: bool = False
+) -> None:
+    """What waits about these people goes in ahead of what changes whose it is, so that none of it comes behind that; in
+    parts, for anybody can have said much of somebody. `for_good`: ahead of an unlink. Raises `StoreUnavailable`.
+    """
+    waits = await asyncio.to_thread(waiting_of, files, subjects)
+    for start in range(0, len(waits), AT_ONCE):
+        part = waits[start : start + AT_ONCE]
+        await writer.commit(partial(enter_for_good if for_good else enter_requests, requests=part))
 
 
 def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:

@@ -299,13 +299,24 @@ def _stopped(
 ) -> Iterator[tuple[Identified, ToldWord]]:
     """What recipients have that the no stops."""
     left = tx.found_among(LEFT, reached)
-    own = {key: released_since(tx.db, key) for key in sorted(left)}
+    yield from _stopped_of(tx, subjects, said, {key: released_since(tx.db, key) for key in sorted(left)})
+
+
+def _stopped_of(
+    tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], own: Belongings
+) -> Iterator[tuple[Identified, ToldWord]]:
     if not own:
         return
     for each in identified(tx, names_of(tx, subjects, own), own):
         word = word_for(said, each.got.purposes, each.got.classes, third=is_outside(tx, each.got.recipient))
         if word:
             yield each, word
+
+
+def tell_holders(tx: Transaction, subject: Subject, said: frozenset[Purpose], choice: Choice) -> None:
+    """Of a no on what was given back since it was said: whoever got it, whosever it was then, for it denies for all."""
+    own = dict.fromkeys(sorted(tx.found_among(LEFT, named_by(subject))), 0)
+    tell_recipients(tx, list(_stopped_of(tx, [subject], said, own)), choice.at, choice.received)
 
 
 def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:

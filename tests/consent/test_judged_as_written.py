@@ -10,7 +10,7 @@ from support.people import GAID, email, named, phone
 
 from gateway.app.composition import open_house
 from gateway.choice.law import AGES
-from gateway.consent import tokens
+from gateway.consent import tokens, verbs
 from gateway.consent.asked import Ask
 from gateway.consent.choice_result import Refused
 from gateway.consent.installations import AgeOfCall, Installations
@@ -18,7 +18,6 @@ from gateway.consent.still_out import YesRests
 from gateway.desk import emergency
 from gateway.desk.documents import Document
 from gateway.desk.emergency import Intake, KeptRequest, waiting_of
-from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.disk import locked
 from gateway.keys.seals import new_event, unb64
@@ -42,6 +41,16 @@ def house(folder, clock, request):
 @pytest.fixture
 def account(who):
     return who("account", "a")
+
+
+@pytest.fixture
+def unwaited(monkeypatch):
+    """A link hands the writer its end at once, and does not look in another thread before for what waits."""
+
+    async def nothing_waits(*_):
+        pass
+
+    monkeypatch.setattr(verbs, "enter_waiting", nothing_waits)
 
 
 async def behind(first, second):
@@ -94,6 +103,7 @@ class TestAYes:
         assert await refused(consent.choose([account], said()), yes) == "superseded"
         assert state(consent, browser) == "none"
 
+    @pytest.mark.usefixtures("unwaited")
     async def test_by_an_accounts_proof_is_none_for_an_id_that_it_has_no_more(self, consent, clock, who, account, said):
         phones_id, now = who("gaid", GAID), milliseconds(clock.now)
         await consent.choose([phones_id], said())
@@ -108,6 +118,7 @@ class TestAYes:
                 await consent.choose([phones_id], said())
         assert state(consent, phones_id) == "opted_out"
 
+    @pytest.mark.usefixtures("unwaited")
     async def test_of_a_number_is_none_once_it_went_back_after_it_was_asked_for(
         self, consent, clock, who, account, said
     ):
@@ -304,6 +315,7 @@ class TestAnAgeOfAnApp:
         )
         assert (proved.band, proved.youngest) == (AGES[2], TEEN)
 
+    @pytest.mark.usefixtures("unwaited")
     async def test_takes_no_word_from_an_id_that_the_account_has_no_more(
         self, consent, known, token, clock, who, account
     ):
@@ -359,6 +371,25 @@ class TestWhatIsKeptBesideTheLedger:
         assert not await house.writer.commit(kept.enter_once)
         assert [await self.rows(house, each) for each in (mail, number)] == [0, 1]
         assert [state(consent, each) for each in (mail, number)] == ["none", "opted_out"]
+
+    @pytest.mark.parametrize("how", ["released", "ended"])
+    async def test_goes_in_before_what_it_names_passes_to_somebody_else(self, consent, clock, who, account, said, how):
+        """Else it is the next holder's, and nobody's who said it (R5)."""
+        number, phones_id, other = who("phone", phone(1)), who("gaid", GAID), who("account", "b")
+        await consent.link(account, [number, phones_id], Span(milliseconds(clock())))
+        clock.later(hours=1)
+        for file, purpose in ((consent.emergency, Purpose.SALE), (consent.later, Purpose.PROFILING)):
+            kept = KeptRequest(new_event(clock()), (number,), said(purposes=[purpose]))
+            await file.keep_beside(kept)
+        now = milliseconds(clock())  # at once: by no time is it known which of them was first
+        if how == "released":
+            await consent.link(None, [number], Span(now), released=True)
+            await consent.link(other, [number], Span(now))
+        else:
+            await consent.link(account, [number], Span(now, now))
+        for purpose in (Purpose.SALE, Purpose.PROFILING):
+            states = [state(consent, each, purpose) for each in (account, phones_id, number, other)]
+            assert states == ["opted_out", "opted_out", "opted_out", "none"]
 
     async def test_that_was_no_news_is_not_entered_behind_an_unlink(self, house, consent, who, said):
         mail = who("email", email(1))
@@ -433,10 +464,10 @@ class TestWhatIsKeptBesideTheLedger:
 
     async def test_is_entered_ahead_of_an_erasure_in_parts(self, house, consent, who, said, monkeypatch):
         mail, parts = who("email", email(1)), []
-        entered = erasure.enter_for_good
-        monkeypatch.setattr(erasure, "AT_ONCE", 2)
+        entered = emergency.enter_for_good
+        monkeypatch.setattr(emergency, "AT_ONCE", 2)
         monkeypatch.setattr(
-            erasure, "enter_for_good", lambda tx, requests: parts.append(len(requests)) or entered(tx, requests)
+            emergency, "enter_for_good", lambda tx, requests: parts.append(len(requests)) or entered(tx, requests)
         )
         await consent.later.keep_beside(
             *(KeptRequest(new_event(consent.clock()), (mail,), said()) for _ in range(3)),

@@ -158,10 +158,10 @@ def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(fol
     waiting(2)
     enter = KeptRequest.enter
 
-    def refuses(self, tx):
+    def refuses(self, tx, **late):
         if self.request == bad.request:
             raise ValueError("an entry too long")
-        return enter(self, tx)
+        return enter(self, tx, **late)
 
     monkeypatch.setattr(KeptRequest, "enter", refuses)
     with opened(folder):
@@ -219,11 +219,11 @@ def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, wai
 def test_what_the_disk_refuses_waits_until_it_is_taken(folder, waiting, monkeypatch, failure):
     enter, failed = KeptRequest.enter, []
 
-    def fails_twice(self, tx):
+    def fails_twice(self, tx, **late):
         if len(failed) < 2:
             failed.append(1)
             raise failure
-        return enter(self, tx)
+        return enter(self, tx, **late)
 
     monkeypatch.setattr(KeptRequest, "enter", fails_twice)
     waiting(1)

@@ -17,7 +17,6 @@ from functools import partial
 
 from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
-from gateway.desk.emergency import AT_ONCE, KeptRequest, enter_for_good
 from gateway.desk.forgetting import erasure_by_unlink
 from gateway.desk.forgetting.erasure_by_unlink import UnlinkPlan, plan_unlink
 from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
@@ -56,19 +55,12 @@ class ErasureOrder:
     is_listed: bool = False
 
 
-async def carry_out(
-    writer: Writer,
-    order: ErasureOrder,
-    follows: Callable[[Transaction, Written], None],
-    waits: Sequence[KeptRequest] = (),
-) -> Written:
+async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
     """Returns once the keys are destroyed and no older page is left in a file. `follows`: what is so as soon as it is
-    written, with it. `waits`: what was kept about these people and is not entered yet. It goes in first, so that none
-    of it comes back behind it, and in parts, for anybody can have said much of somebody. Raises `StoreUnavailable`:
-    where it was written and is not finished yet, it is finished by itself, and asking again does no harm.
+    written, with it. What was kept about these people and is not entered yet has to be entered before
+    (`emergency.enter_waiting`). Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished
+    by itself, and asking again does no harm.
     """
-    for start in range(0, len(waits), AT_ONCE):
-        await writer.commit(partial(enter_for_good, requests=waits[start : start + AT_ONCE]))
     request = seals.new_event(order.at)
     found = await asyncio.to_thread(_planned, writer.store, order) if order.mode is Erasing.UNLINK else None
 

@@ -1,0 +1,107 @@
+"""A no that is entered after it was said, for lines of the emergency files: whom it is about is settled by the moment
+at which it was accepted, wherever numbers and mailboxes went since (R5).
+
+A line may wait for as long as its machine is cut off, and what it names passes to other people meanwhile. In its turn
+the no would have gone to the account that had the number, and stayed on the number itself, behind whose release it
+goes to nobody. Entered as if it were said now it would reach the stranger who has the number next, and not whoever
+said it. So the accounts that had what it names say it too; and of what was given back since it is entered as somebody's
+who has it no more, and stays with the number as a no of somebody forgotten does: it denies there, and goes to nobody.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.desk import recipients_to_tell
+from gateway.fold.kin import family, mailbox_names, roads
+from gateway.fold.record import KeptNo, Record
+from gateway.fold.state import Slate, widened
+from gateway.ledger.acts import records
+from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
+from gateway.ledger.schema import rows_of
+from gateway.ledger.subjects import RESIDES, Choice, Subject, milliseconds
+from gateway.ledger.transaction import Transaction
+
+KEY = 16  # bytes
+SAID_AT = "SELECT at FROM detail WHERE seq = ?"
+TOLD_OF = (
+    "SELECT account, identifier, start, until, released, at FROM link_event"
+    " WHERE identifier IN ({marks}) AND NOT claimed ORDER BY turn"
+)
+
+
+class PassedSince(NamedTuple):
+    """What became of an identifier since a moment. `released`: it went back to the pool; `left`: accounts that had it
+    then, and that a word on it does not reach now.
+    """
+
+    released: bool = False
+    left: frozenset[bytes] = frozenset()
+
+
+NOTHING = PassedSince()
+
+
+def passed_on(tx: Transaction, subjects: Iterable[Subject], choice: Choice) -> Mapping[bytes, PassedSince]:
+    """What of these passed to somebody else since a choice was accepted, by key; nearly always nothing."""
+    at = milliseconds(choice.at)
+    found = {each.key: _passed_since(tx, each, at) for each in subjects if not each.is_account}
+    return {key: passed for key, passed in found.items() if any(passed)}
+
+
+def as_of_then(
+    tx: Transaction, said: Sequence[tuple[Subject, Choice]], passed: Mapping[bytes, PassedSince]
+) -> list[tuple[Subject, Choice]]:
+    """What is written, each of whom and what: as many as were listed, in their order, and behind them what the accounts
+    say that had what passed on. Where its holder lives is no word of theirs.
+    """
+    (_, choice), named = said[0], {subject.key for subject, _ in said}
+    listed, readings = list[tuple[Subject, Choice]](), dict[bytes, bool]()  # of an account: whether by those alone
+    for subject, _ in said:
+        since = passed.get(subject.key, NOTHING)
+        listed.append((_stays_with(tx, subject, choice) if since.released else subject, choice))
+        readings |= {each: subject.reading and readings.get(each, True) for each in since.left - named}
+    theirs = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
+    for key, reading in sorted(readings.items()):
+        listed.append((Subject("account", records.account_name(tx, key) or "", (key,), reading=reading), theirs))
+    return listed
+
+
+def _stays_with(tx: Transaction, subject: Subject, choice: Choice) -> Subject:
+    """Has every form of what was given back deny, and tells whoever got it. Returns whoever had it, by no known key."""
+    names = named_by(subject) | _all_names(people_of(tx, [subject.key]).slate(), subject.key)
+    stranger, at, said = os.urandom(KEY), milliseconds(choice.at), widened(choice.purposes)
+    tx.say([Record(tx.size, at, key, KeptNo(each, stranger, key)) for key in sorted(names) for each in said], at)
+    recipients_to_tell.tell_holders(tx, subject, frozenset(said), choice)
+    return replace(subject, keys=(stranger,), looser=(), mailbox=None)
+
+
+def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:
+    """In doubt nobody gave it back: else its holder of now would not be reached."""
+    if is_unknown(tx, subject):
+        return NOTHING
+    slate = people_of(tx, [subject.key]).slate()
+    names = _all_names(slate, subject.key)
+    given_back = tx.db.execute(SAID_AT, (max(slate.row(name).since for name in names) - 1,)).fetchone()
+    released, had = given_back is not None and given_back[0] > at, _had_at(tx, names, at)
+    return PassedSince(released, frozenset(had if released else had - roads(slate, names)))
+
+
+def _all_names(slate: Slate, key: bytes) -> set[bytes]:
+    """All that is given back with it."""
+    return family(slate, key) | mailbox_names(slate, key)
+
+
+def _had_at(tx: Transaction, names: Collection[bytes], at: int) -> set[bytes]:
+    """The accounts to which a no on any of these names went at a moment: until an end was on record, whatever date it
+    has, and from the earlier of a start and its entry.
+    """
+    had = set[tuple[bytes, bytes]]()
+    for account, name, start, until, released, said in rows_of(tx.db, TOLD_OF, names):
+        over = released or (until is not None and until <= max(said, at - records.LATE))
+        if said <= at and over:
+            had.discard((account, name))
+        elif min(said, start) <= at and not over:
+            had.add((account, name))
+    return {account for account, _ in had}

@@ -1,0 +1,176 @@
+"""A no that was kept beside the ledger, of what passes to somebody else before it is entered, is whoever's said it (R5)."""
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.people import GAID, email, phone
+
+from gateway.desk import disclosures
+from gateway.desk.disclosures import Intended
+from gateway.desk.emergency import KeptRequest
+from gateway.desk.recipient_holdings import Left
+from gateway.ledger.audit import verify
+from gateway.ledger.subjects import RESIDES, Choice
+from gateway.terms import ChoiceKind, Purpose
+
+HOUR = timedelta(hours=1)
+OUT, NONE = "opted_out", "none"
+
+
+class PassesOn:
+    """A number or a mailbox that Alice's account has and Bob's has later. `mobile`: an id of hers."""
+
+    def __init__(self, story, who, place):
+        self.story, self.place = story, place
+        self.alice, self.bob, self.mobile = who("account", "alice"), who("account", "bob"), who("gaid", GAID)
+        story.links(self.alice, place, self.mobile)
+
+    def later(self):
+        self.story.at += HOUR
+
+    def keeps(self, *also, **more):
+        """A no to sale that is accepted now."""
+        self.later()
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", self.story.at, "US-CA", details={RESIDES: True})
+        return KeptRequest(os.urandom(16), (*also, self.place), choice, **more)
+
+    def ends(self, how):
+        self.later()
+        if how == "released":
+            self.story.releases(self.place)
+        else:
+            self.story.unlinks(self.alice, self.place)
+
+    def passes(self, account):
+        self.later()
+        self.story.links(account, self.place)
+
+    def enters(self, kept):
+        self.later()
+        assert self.story.do(kept.enter_once)
+        assert not self.story.do(kept.enter_once)
+
+    def opted_out(self, *who):
+        return [each == OUT for each in self.story.sales(*who)]
+
+
+@pytest.fixture(params=["phone", "email"])
+def place(request, who):
+    return who(request.param, {"phone": phone(1), "email": email(1)}[request.param])
+
+
+@pytest.fixture
+def passing(story, who, place):
+    yield PassesOn(story, who, place)
+    found = story.do(lambda tx: verify.examine(tx.db, lambda _: None, tx.persons)).different
+    assert not [each for each in found if "told" in each]
+
+
+@pytest.mark.parametrize("signal", [False, True], ids=["said", "heard"])
+@pytest.mark.parametrize("bobs", ["before", "behind"])
+def test_of_a_number_that_was_given_back_is_its_old_holders_and_denies_on_it(passing, bobs, signal):
+    kept = passing.keeps(signal=signal)
+    passing.ends("released")
+    if bobs == "before":
+        passing.passes(passing.bob)
+    passing.enters(kept)
+    if bobs == "behind":
+        passing.passes(passing.bob)
+    assert passing.opted_out(passing.alice, passing.mobile, passing.place) == [True, True, True]
+    assert passing.opted_out(passing.bob) == [False]
+
+
+def test_of_one_whose_link_ended_is_its_old_holders_too(passing):
+    kept = passing.keeps()
+    passing.ends("ended")
+    passing.enters(kept)
+    assert passing.opted_out(passing.alice, passing.mobile, passing.place) == [True, True, True]
+
+
+@pytest.mark.parametrize("how", ["released", "ended"])
+def test_ties_nobody_to_what_they_have_no_more(passing, how):
+    kept = passing.keeps(passing.alice, passing.mobile, tie=True)
+    passing.ends(how)
+    passing.enters(kept)
+    passing.later()
+    passing.story.says(passing.alice, "opt_out", Purpose.PROFILING)
+    states = [passing.story.standing(each).states()["profiling"] for each in (passing.mobile, passing.place)]
+    assert states == [OUT, NONE]
+
+
+def test_is_not_said_by_who_had_it_before_or_came_behind_it(passing):
+    passing.ends("ended")
+    passing.passes(passing.bob)
+    kept = passing.keeps()
+    passing.later()
+    passing.story.unlinks(passing.bob, passing.place)
+    passing.ends("released")
+    passing.enters(kept)
+    assert passing.opted_out(passing.bob, passing.alice) == [True, False]
+
+
+def test_of_a_number_given_back_before_it_was_said_is_its_next_holders(passing):
+    """Nothing passed since."""
+    passing.ends("released")
+    kept = passing.keeps()
+    passing.enters(kept)
+    passing.passes(passing.bob)
+    assert passing.opted_out(passing.place, passing.bob, passing.alice) == [True, True, False]
+
+
+def test_is_lifted_on_the_number_by_its_next_holder_alone(passing):
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    passing.later()
+    passing.story.says(passing.place, "opt_in")
+    assert passing.opted_out(passing.place, passing.alice) == [False, True]
+
+
+def test_brings_its_old_holder_no_place_and_keeps_its_own_event(passing):
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    assert [each["s"] for each in passing.story.leaves() if each["e"] == "opt_out"]
+    assert passing.story.rows("SELECT kind FROM detail WHERE request = ?", kept.request) == [
+        (passing.place.kind,), ("account",),
+    ]  # fmt: skip
+    assert passing.story.rows("SELECT kind FROM detail WHERE event = ?", kept.request) == [(passing.place.kind,)]
+    assert not passing.story.standing(passing.alice).places
+
+
+def test_is_told_to_whoever_got_the_number(passing):
+    place = passing.place
+    row = Intended("row", place.key, (place.kind,), (Left(place.kind, place.value, place.key, (place.key,)),))
+
+    def left(tx):
+        batch = disclosures.intend(tx, "teemo", [Purpose.SALE], [row], passing.story.at)
+        disclosures.mark(tx, "teemo", batch, [row], "sent")
+
+    passing.story.do(left)
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    assert passing.story.rows("SELECT recipient FROM outbox") == [("teemo",)]
+
+
+def test_of_a_mailbox_that_was_given_back_it_denies_in_every_spelling_of_it(story, who):
+    passing = PassesOn(story, who, who("email", "janedoe@gmail.com"))
+    kept = passing.keeps()
+    passing.place = who("email", "jane.doe@gmail.com")
+    story.says(passing.place, "opt_out", Purpose.PROFILING)
+    passing.ends("released")
+    passing.enters(kept)
+    passing.passes(passing.bob)
+    assert passing.opted_out(passing.alice, passing.place, passing.bob) == [True, True, False]
+
+
+def test_of_what_a_number_may_be_too_brings_its_old_holder_no_word_of_theirs(story, who):
+    passing = PassesOn(story, who, replace(who("phone", phone(1)), reading=True))
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    assert passing.opted_out(passing.alice, passing.place) == [True, True]
+    assert {each["src"] for each in story.leaves() if each["e"] == "opt_out"} == {"reading"}
