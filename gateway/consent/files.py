@@ -8,8 +8,11 @@ is one that would be good for longer than those minutes from now, whatever made 
 
     spool/RECIPIENT/JOB/rows.sqlite3    what was posted, sealed chunk by chunk
     spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
+    spool/RECIPIENT/JOB/sealing/        the same as it is made
 
-Files are 0600 and durable when a call returns; `sealed` is there whole or not at all.
+Files are 0600 and durable when a call returns; `sealed` is there whole or not at all. Nothing of a sealing that came to
+no end ever left: what it has in clear goes, and its rows are marked as not sent, by itself or by whoever sweeps behind
+a process that was killed.
 
 Sealed files go to the operator's own command, one after the other: `[recipients.X] upload`, with the file's path as its
 last argument. No shell; whatever it prints is not ours to keep.
@@ -37,22 +40,24 @@ from urllib.parse import quote
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
 from gateway.delivery.background import Every
+from gateway.desk.disclosures import CHUNK, HASH, hash_of
 from gateway.disk import locked, make_folder, reserve, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
+from gateway.ledger.errors import StoreUnavailable
 
 LABEL = b"spool/1\x00"
 ROWS = "rows.sqlite3"
 TABLE = "CREATE TABLE IF NOT EXISTS chunk (number INTEGER PRIMARY KEY, box BLOB NOT NULL)"
 PART_ROWS = 100_000  # rows of one part: 20 MB of points
 KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has a week of holidays
-MARK = struct.Struct(">16sQ")
+MARK, SINCE = struct.Struct(">16sQ"), struct.Struct(">Q")
 MARKS_AT_ONCE = 1000  # of one transaction: 10 ms of the writer
 LOCKS, LOCK_NAMES, LOCK_PAUSE = "sealing", 4, 0.05  # hexadecimal digits of a name: two jobs in 65,536 share one
 P = ParamSpec("P")
 T = TypeVar("T")
-MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
+MANIFEST, MARKS, TRIED, UPLOADED = "manifest.json", ".marks", ".tried", ".uploaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +136,12 @@ class Job:
             db.execute("INSERT INTO chunk (box) VALUES (?)", (box,))
         sync_folder(self._folder)
 
-    def chunks(self) -> Iterator[list[bytes]]:
-        """The chunks, each as the lines that were appended together."""
+    def lines(self) -> Iterator[list[bytes]]:
+        """All that waits, as many lines at once as may be checked together, however many were appended at once."""
         with self._rows() as db:
             for (box,) in db.execute("SELECT box FROM chunk ORDER BY number"):
-                yield self._opened(box).split(b"\n")
+                lines = self._opened(box).split(b"\n")
+                yield from (lines[start : start + CHUNK] for start in range(0, len(lines), CHUNK))
 
     def _opened(self, box: bytes) -> bytes:
         try:
@@ -154,12 +160,39 @@ class Job:
             return None
         return SealedFile(manifest, until, (folder / UPLOADED).exists(), folder, whole)
 
-    def begin(self) -> "Parts":
-        """A new set of parts; one that was begun and not finished is thrown away."""
-        folder = self._folder / "sealing"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        return Parts(folder)
+    @property
+    def _sealing(self) -> Path:
+        return self._folder / "sealing"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a sealing is under way, or came to no end."""
+        return self._sealing.exists()
+
+    def begin(self, since: int) -> "Parts":
+        """A new set of parts. `since`: entries from it on intend what stands there."""
+        self._sealing.mkdir(mode=0o700)
+        parts = Parts(self._sealing)
+        parts.note(SINCE.pack(since))
+        return parts
+
+    def tried(self) -> tuple[int, list[bytes]]:
+        """What a sealing that came to no end had begun to write: entries from which on intended which rows, by their
+        hashes. Nothing of it is in clear when this returns.
+        """
+        for path in self._sealing.glob("part-*"):
+            path.unlink()
+        try:
+            noted = (self._sealing / TRIED).read_bytes()
+        except FileNotFoundError:
+            noted = b""
+        (since,) = SINCE.unpack(noted[: SINCE.size].ljust(SINCE.size, b"\xff"))  # cut off before any was
+        hashes = noted[SINCE.size :]
+        return since, [hashes[start : start + HASH] for start in range(0, len(hashes), HASH)]
+
+    def give_up(self) -> None:
+        """Takes away what is left of it."""
+        shutil.rmtree(self._sealing, ignore_errors=True)
 
     def publish(self, parts: "Parts", manifest: Mapping[str, Any]) -> SealedFile:
         """Puts the sealed files in place: all of it is there, or nothing."""
@@ -206,6 +239,11 @@ class Parts:
     _open: int = -1
     _marks: int = -1
     _hash: Any = None
+
+    def note(self, tried: bytes) -> None:
+        """Before an entry intends it: whoever is killed leaves behind what."""
+        with os.fdopen(os.open(self.folder / TRIED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+            file.write(tried)
 
     def write(self, rows: Sequence[bytes], marks: Sequence[tuple[bytes, int]]) -> None:
         """Rows of NDJSON, without their line ends, and what they are known by."""
@@ -344,8 +382,24 @@ class Filing:
         now = self._clock()
         with contextlib.suppress(OSError):  # a disk that fails now may not the next time
             for path in sorted(self._folder.glob("*/*")):
-                with contextlib.suppress(OSError):
-                    Job(path, self._keys).sweep(now, self._sharing.good_for(path.parent.name))
+                job = Job(path, self._keys)
+                with contextlib.suppress(OSError, StoreUnavailable):
+                    job.sweep(now, self._sharing.good_for(path.parent.name))
+                    self._take_up(path.parent.name, path.name, job)
+
+    def _take_up(self, recipient: str, name: str, job: Job) -> None:
+        """What a process left that was killed over it: nobody who seals holds its locks."""
+        if job.is_begun:
+            with contextlib.ExitStack() as stack:
+                if all(_is_held(stack, self._lock(*names)) for names in ((recipient,), (recipient, name))):
+                    self._give_up(recipient, job)
+
+    def _give_up(self, recipient: str, job: Job) -> None:
+        """Ends a sealing that came to no end. Raises `StoreUnavailable` and OSError: its rows are marked later."""
+        if job.is_begun:
+            since, rows = job.tried()
+            self._sharing.take_out(recipient, rows, since)
+            job.give_up()
 
     def _job(self, recipient: Recipient, name: str) -> Job:
         return Job(self._folder / recipient.name / name, self._keys)
@@ -394,34 +448,39 @@ class Filing:
         """Whether it arrived, or may go still: then the job is not sealed again."""
         return sealed.uploaded or self._may_go(recipient, sealed)
 
+    def _lock(self, *names: str) -> Path:
+        name = hashlib.sha256("/".join(names).encode()).hexdigest()[:LOCK_NAMES]
+        return self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
+
     @contextlib.asynccontextmanager
     async def _alone(self, *names: str) -> AsyncIterator[None]:
         """While nobody else in this process, then none in another, works on a recipient's jobs, or on one of them.
         Raises OSError.
         """
-        joined = "/".join(names)
-        name = hashlib.sha256(joined.encode()).hexdigest()[:LOCK_NAMES]
-        lock = self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
-        async with self._busy[joined]:
+        async with self._busy["/".join(names)]:
             with contextlib.ExitStack() as stack:
-                while not await _done(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
+                while not await _done(_is_held, stack, self._lock(*names)):  # noqa: ASYNC110 - another process tells nobody
                     await asyncio.sleep(LOCK_PAUSE)
                 yield
 
     async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[SealedFile, dict[str, int]]:
+        await _done(self._give_up, recipient.name, job)
         began, since = self._clock(), await self._sharing.size()
-        parts, counted = await _done(job.begin), Counter[str]()
+        parts, counted = await _done(job.begin, since), Counter[str]()
         try:
-            chunks = await _done(lambda: iter(job.chunks()))
-            while (lines := await _done(next, chunks, None)) is not None:
+            waiting = await _done(lambda: iter(job.lines()))
+            while (lines := await _done(next, waiting, None)) is not None:
                 rows = [_put_by(recipient, line, read) for line in lines]
+                await _done(parts.note, b"".join(hash_of(row.id) for row in rows))
                 taken = await self._sharing.take(recipient, rows, since)
                 counted.update(str(item.reason) for item in taken.shared if item.outcome != "sealed")
                 await _done(parts.write, taken.lines, taken.marks)
+            return await _done(self._publish, recipient, name, job, parts, began), dict(counted)
         except BaseException:
             parts.abandon()
+            with contextlib.suppress(OSError, StoreUnavailable):
+                await _done(self._give_up, recipient.name, job)
             raise
-        return await _done(self._publish, recipient, name, job, parts, began), dict(counted)
 
     @staticmethod
     def _publish(recipient: Recipient, name: str, job: Job, parts: Parts, began: datetime) -> SealedFile:

@@ -67,6 +67,7 @@ class Turn:
 
 
 DENY = Answer.DENY
+TAKES = 5.0  # seconds that a thread waits for the writer
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
 GROUP = 50  # rows whose people are looked at together, and that are handed back together; a row has about ten keys
 LABEL = b"row/1\x00"
@@ -346,6 +347,18 @@ class Sharing:
     async def settle(self, recipient: Recipient, marks: Sequence[tuple[bytes, int]], outcome: str) -> None:
         """Writes down what became of rows in files."""
         await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
+
+    def take_out(self, recipient: str, rows: Sequence[bytes], since: int) -> None:
+        """Of a file that was never whole nothing left: rows that entries from one on intend for it, by their hashes.
+        For threads. Raises `StoreUnavailable`.
+        """
+        for start in range(0, len(rows), disclosures.CHUNK):
+            some = rows[start : start + disclosures.CHUNK]
+            job = partial(disclosures.take_out, recipient=recipient, rows=some, since=since)
+            try:
+                self._writer.submit(job).result(TAKES)
+            except TimeoutError:
+                raise StoreUnavailable("the writer says nothing") from None
 
     def good_for(self, name: str) -> timedelta:
         """For how long the files of a recipient of this name are good, by what is configured now; one that takes none

@@ -191,6 +191,10 @@ HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's 
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 NOT_SENT = "not_sent"
 BECAME = "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?"
+INTENDED = (
+    "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch >= ? AND outcome = 'intended'"
+    " AND job IS NULL RETURNING batch"
+)
 BEFORE = (  # in the database: a row that was posted again and again has many
     "SELECT row, max(outcome = 'sent'), max(CASE WHEN outcome = 'intended' THEN batch ELSE -1 END),"
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
@@ -336,6 +340,13 @@ def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> boo
 def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:
     """What became of rows of files, each by its hash and its entry's number."""
     tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
+
+
+def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int) -> None:
+    """Rows of a file that was never whole, which entries from one on intend: none of them left."""
+    for row in rows:
+        for (batch,) in tx.db.execute(INTENDED, (NOT_SENT, recipient, row, since)).fetchall():
+            recipient_holdings.not_sent(tx, recipient, row, batch)
 
 
 class Acknowledged(NamedTuple):

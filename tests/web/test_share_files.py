@@ -18,7 +18,7 @@ from support.people import gaid, named
 
 from gateway.app.composition import open_house
 from gateway.consent import files
-from gateway.consent.files import Parts
+from gateway.consent.files import Filing, Parts
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -334,7 +334,7 @@ async def test_who_hangs_up_while_files_are_sealed_takes_none_from_under_the_thr
         writes(parts, rows, marks)
         stands.set()
         says.wait(30)
-        wrote.append(os.fstat(parts._open).st_ino)
+        wrote.append(os.fstat(parts._open).st_ino == (parts.folder / "part-00001.ndjson").stat().st_ino)
 
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "write", slow)
@@ -346,8 +346,84 @@ async def test_who_hangs_up_while_files_are_sealed_takes_none_from_under_the_thr
         says.set()
         with pytest.raises(asyncio.CancelledError):
             await sealing
-    assert wrote == [(folder(tmp_path) / "sealing" / "part-00001.ndjson").stat().st_ino]
+    assert wrote == [True]
     assert (await sealed(filing))["rows"] == 1
+
+
+async def test_a_job_is_sealed_however_many_rows_were_posted_at_once(filing, tmp_path):
+    assert (await post(filing, row(1000), *map(row, range(600))))["spooled"] == 601
+    manifest = await sealed(filing)
+    assert (manifest["rows"], manifest["refused"]) == (601, {})
+    assert len(in_files(tmp_path, manifest)) == 601
+    assert outcomes(tmp_path) == {"sent": 601}
+
+
+@pytest.fixture
+def breaks_down(filing, monkeypatch):
+    """A sealing whose second part of the rows cannot be written."""
+
+    async def breaks_down(how):
+        honest, calls = Parts.write, []
+
+        def fails(parts, rows, marks):
+            calls.append(rows)
+            if len(calls) == 2:
+                raise how
+            honest(parts, rows, marks)
+
+        with monkeypatch.context() as patch, contextlib.suppress(type(how)):
+            patch.setattr(Parts, "write", fails)
+            assert (await filing.post(SEAL)).status_code >= 500
+        assert len(calls) == 2
+
+    return breaks_down
+
+
+@pytest.mark.parametrize("how", [OSError(28, "No space left on device"), ValueError("nobody foresaw it")])
+async def test_of_a_sealing_that_broke_down_nothing_left_and_nothing_lies_in_clear(filing, tmp_path, breaks_down, how):
+    await post(filing, *map(row, range(400)))
+    await breaks_down(how)
+    assert outcomes(tmp_path) == {"not_sent": 400}
+    assert [path.name for path in folder(tmp_path).iterdir()] == ["rows.sqlite3"]
+    assert (await sealed(filing))["rows"] == 400
+    assert outcomes(tmp_path) == {"not_sent": 400, "sent": 400}
+
+
+@pytest.mark.usefixtures("swept_often")
+async def test_what_a_process_left_that_was_killed_over_a_sealing_is_taken_up_by_the_next(
+    filing, tmp_path, breaks_down, monkeypatch
+):
+    await post(filing, *map(row, range(400)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Filing, "_give_up", lambda *_: None)
+        await breaks_down(OSError(5, "Input/output error"))
+        assert (folder(tmp_path) / "sealing" / "part-00001.ndjson").exists()
+        assert outcomes(tmp_path) == {"intended": 400}
+    for _ in range(300):
+        if not (folder(tmp_path) / "sealing").exists():
+            break
+        await asyncio.sleep(0.1)
+    assert outcomes(tmp_path) == {"not_sent": 400}
+    assert (await sealed(filing))["rows"] == 400
+
+
+@pytest.mark.usefixtures("swept_often")
+async def test_what_is_being_sealed_is_swept_by_nobody(filing, tmp_path, monkeypatch):
+    stands, says, writes = threading.Event(), threading.Event(), Parts.write
+
+    def slow(parts, rows, marks):
+        writes(parts, rows, marks)
+        stands.set()
+        says.wait(30)
+
+    await post(filing, row(1))
+    monkeypatch.setattr(Parts, "write", slow)
+    sealing = asyncio.ensure_future(sealed(filing))
+    assert await asyncio.to_thread(stands.wait, 30)
+    await asyncio.sleep(0.5)
+    assert (folder(tmp_path) / "sealing" / "part-00001.ndjson").exists()
+    says.set()
+    assert (await sealing)["rows"] == 1
 
 
 @pytest.mark.parametrize("ends", ["the loop", "the request"])
