@@ -28,7 +28,7 @@ import shutil
 import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ from urllib.parse import quote
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
 from gateway.delivery.background import Every
-from gateway.desk.disclosures import CHUNK, HASH, hash_of
+from gateway.desk.disclosures import CHUNK, HASH, Mark, hash_of
 from gateway.disk import locked, make_folder, reserve, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
@@ -83,7 +83,17 @@ class SealedFile:
     def files(self) -> list[Path]:
         return [self.folder / part["name"] for part in self.manifest["parts"]] + [self.folder / MANIFEST]
 
-    def marks(self) -> Iterator[list[tuple[bytes, int]]]:
+    def lines(self, places: Collection[int]) -> list[bytes]:
+        """Rows of it by where they stand, as far as its parts are there."""
+        found, before = list[bytes](), 0
+        with contextlib.suppress(FileNotFoundError):
+            for path, part in zip(self.files, self.manifest["parts"], strict=False):
+                with path.open("rb") as lines:
+                    found += [line for place, line in enumerate(lines, before) if place in places]
+                before += part["rows"]
+        return found
+
+    def marks(self) -> Iterator[list[Mark]]:
         """Its rows, each by its hash and its entry's number, some at a time."""
         with (self.folder / MARKS).open("rb") as marks:
             while found := marks.read(MARK.size * MARKS_AT_ONCE):
@@ -245,7 +255,7 @@ class Parts:
         with os.fdopen(os.open(self.folder / TRIED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
             file.write(tried)
 
-    def write(self, rows: Sequence[bytes], marks: Sequence[tuple[bytes, int]]) -> None:
+    def write(self, rows: Sequence[bytes], marks: Sequence[Mark]) -> None:
         """Rows of NDJSON, without their line ends, and what they are known by."""
         if self._marks < 0:
             self._marks = os.open(self.folder / MARKS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -337,6 +347,7 @@ async def _done(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         raise
 
 
+MADE = 3  # times that a job is made again, where people are erased meanwhile
 SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
 Reader = Callable[[Recipient, bytes], ShareRow]  # a posted line as a row
 BETWEEN = b" "  # a handle and the line that it is of; before what was put by without one stands a brace
@@ -432,14 +443,24 @@ class Filing:
         async with self._alone(recipient.name), self._alone(recipient.name, name):
             job = self._job(recipient, name)
             sealed, refused, made = await _done(job.sealed), dict[str, int](), False
-            if sealed is None or not self._stands(recipient, sealed):
+            for _ in range(MADE):
+                if sealed and (made or self._stands(recipient, sealed)) and await self._is_on_record(recipient, sealed):
+                    return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
                 if not await _done(lambda: job.is_there):
                     raise NoSuchJob("no rows wait under this name")
                 if sealed:
                     await self._settle(recipient, sealed, "unknown")
                     await _done(job.discard)
                 (sealed, refused), made = await self._make(recipient, name, job, read), True
-            return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
+            raise StoreUnavailable("people in it were erased again and again; seal it again")
+
+    async def _is_on_record(self, recipient: Recipient, sealed: SealedFile) -> bool:
+        """Whether all that stands in it is: whoever was erased since is on record no more, and does not go."""
+        marks = await _done(sealed.marks)
+        while not sealed.uploaded and (some := await _done(next, marks, None)) is not None:
+            if await self._sharing.gone_of(recipient, some):
+                return False
+        return True
 
     def _may_go(self, recipient: Recipient, sealed: SealedFile) -> bool:
         return sealed.may_go(self._clock(), timedelta(minutes=recipient.valid_minutes))
@@ -510,9 +531,13 @@ class Filing:
         return "sent"
 
     async def _settle(self, recipient: Recipient, sealed: SealedFile, outcome: str) -> None:
-        marks = await _done(sealed.marks)
+        """Of whom nothing is on record any more that may have left behind the word of it."""
+        marks, before = await _done(sealed.marks), 0
         while (some := await _done(next, marks, None)) is not None:
-            await self._sharing.settle(recipient, some, outcome)
+            if gone := {*await self._sharing.settle(recipient, some, outcome)}:
+                places = {place for place, mark in enumerate(some, before) if mark in gone}
+                await self._sharing.take_back(recipient, await _done(sealed.lines, places))
+            before += len(some)
 
 
 def _put_by(recipient: Recipient, line: bytes, read: Reader) -> ShareRow:

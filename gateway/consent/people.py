@@ -457,7 +457,7 @@ def left(
     """
     found = []
     for name, value in out.items():
-        possible = (*kinds_of(name, fields, held), *HASHES.get(fields[name], ()))
+        possible = _possible(name, fields, held)
         listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
         subjects = people.name(listed, said=said).subjects
         if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each
@@ -467,3 +467,15 @@ def left(
             keys = tuple(dict.fromkeys((*(subject.key for subject in subjects), *own)))
             found.append(Left(subjects[0].kind, str(value), subjects[0].key, keys))
     return tuple(found)
+
+
+def _possible(name: str, fields: Mapping[str, DataClass], held: Held) -> tuple[str, ...]:
+    return (*kinds_of(name, fields, held), *HASHES.get(fields[name], ()))
+
+
+def names_left(
+    people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], held: Held = ANYTHING
+) -> set[tuple[str, str]]:
+    """The same of a row that left and of which no more is known, by kind and value: under each kind that it may be."""
+    named = ((kind, value) for name, value in out.items() if name in fields for kind in _possible(name, fields, held))
+    return {(kind, str(value)) for kind, value in named if people.name([{"type": kind, "value": value}]).subjects}

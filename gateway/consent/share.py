@@ -17,7 +17,7 @@ import contextlib
 import hmac
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -32,10 +32,10 @@ from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.consent.asked import Ask, Basis, Met
 from gateway.consent.check import Checks
-from gateway.consent.people import People, left
+from gateway.consent.people import People, left, names_left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
-from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
+from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended, Mark
 from gateway.keys.secret_files import KEY_BYTES, Secrets
 from gateway.ledger.acts import records
 from gateway.ledger.entry import b64
@@ -152,7 +152,7 @@ class Taken(NamedTuple):
     """Rows as lines of a file; each of them by its hash and its entry's number; what became of every row."""
 
     lines: list[bytes]
-    marks: list[tuple[bytes, int]]
+    marks: list[Mark]
     shared: list[Shared]
 
 
@@ -344,9 +344,21 @@ class Sharing:
         marks = [(item.intended.row, claimed.batch) for item in ready.values()]
         return Taken(out, marks, [done[index] for index in sorted(done)])
 
-    async def settle(self, recipient: Recipient, marks: Sequence[tuple[bytes, int]], outcome: str) -> None:
-        """Writes down what became of rows in files."""
-        await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
+    async def settle(self, recipient: Recipient, marks: Sequence[Mark], outcome: str) -> list[Mark]:
+        """Writes down what became of rows in files. Returns those whose people were erased meanwhile."""
+        return await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
+
+    async def gone_of(self, recipient: Recipient, marks: Sequence[Mark]) -> list[Mark]:
+        """Rows in files whose people were erased since."""
+        return await self._writer.commit(lambda tx: disclosures.gone_of(tx, recipient.name, marks))
+
+    async def take_back(self, recipient: Recipient, lines: Iterable[bytes]) -> None:
+        """Lines of a file that may have left behind the erasure of their people: its recipient is told once more."""
+        at, fields, held = self._clock(), recipient.fields, recipient.held
+        named = set[tuple[str, str]]().union(
+            *(names_left(self._people, orjson.loads(line), fields, held) for line in lines)
+        )
+        await self._writer.commit(lambda tx: recipients_to_tell.take_back(tx, recipient.name, named, at))
 
     def take_out(self, recipient: str, rows: Sequence[bytes], since: int) -> None:
         """Of a file that was never whole nothing left: rows that entries from one on intend for it, by their hashes.
@@ -508,7 +520,8 @@ class Sharing:
         def job(tx: Transaction) -> None:
             gone = disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
             if outcome != NOT_SENT:
-                recipients_to_tell.take_back(tx, recipient.name, gone, at)
+                identifiers = {(each.kind, each.value) for row in gone for each in row.left}
+                recipients_to_tell.take_back(tx, recipient.name, identifiers, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
                     records.use_acts(tx, item.met.own, recipient.name, now)

@@ -326,20 +326,29 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     rows = list(rows)
     unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
     marked = tx.db.executemany(f"{BECAME}{unsaid}", [(outcome, recipient, row.row, batch) for row in rows])
-    gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
+    gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, row.row, batch)]
     for row in rows if outcome == NOT_SENT else ():
         recipient_holdings.not_sent(tx, recipient, row.row, batch)
     return gone
 
 
-def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> bool:
+def _is_there(tx: Transaction, recipient: str, row: bytes, batch: int) -> bool:
     sql = "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
-    return tx.db.execute(sql, (recipient, row.row, batch)).fetchone() is not None
+    return tx.db.execute(sql, (recipient, row, batch)).fetchone() is not None
 
 
-def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:
-    """What became of rows of files, each by its hash and its entry's number."""
-    tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
+Mark = tuple[bytes, int]  # a row of a file, by its hash and its entry's number
+
+
+def settle(tx: Transaction, recipient: str, rows: Sequence[Mark], outcome: str) -> list[Mark]:
+    """What became of rows of files. Returns those of which nothing is on record any more, as `mark` does."""
+    marked = tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
+    return [] if marked.rowcount == len(rows) else gone_of(tx, recipient, rows)
+
+
+def gone_of(tx: Transaction, recipient: str, rows: Sequence[Mark]) -> list[Mark]:
+    """Those whose people were erased since they were intended."""
+    return [each for each in rows if not _is_there(tx, recipient, *each)]
 
 
 def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int) -> None:

@@ -25,7 +25,7 @@ from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, is_held, is_of
 from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
-from gateway.desk.disclosures import DESPITE_NO, Counted, Intended
+from gateway.desk.disclosures import DESPITE_NO, Counted
 from gateway.fold.kin import family, mailbox_names, passed_on, roads, with_looser
 from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate, bits_of, widened
@@ -163,9 +163,10 @@ def message(word: ToldWord, identifiers: Iterable[tuple[str, str]], at: datetime
     return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
 
-def take_back(tx: Transaction, recipient: str, rows: Iterable[Intended], at: datetime) -> None:
-    """What left while its people were erased: the recipient was told before it had it, and is told again."""
-    identifiers = {(left.kind, left.value) for row in rows for left in row.left}
+def take_back(tx: Transaction, recipient: str, identifiers: Collection[tuple[str, str]], at: datetime) -> None:
+    """What left while its people were erased, each of kind and value: the recipient was told before it had it, and is
+    told again.
+    """
     if identifiers:
         outbox.queue(tx, recipient, message(ToldWord.DELETE, identifiers, at), milliseconds(at))
 

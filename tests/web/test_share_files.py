@@ -19,6 +19,7 @@ from support.people import gaid, named
 from gateway.app.composition import open_house
 from gateway.consent import files
 from gateway.consent.files import Filing, Parts
+from gateway.desk import outbox
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -290,6 +291,84 @@ async def test_what_the_command_did_not_take_is_unknown_and_tried_again(tmp_path
         again = await sealed(client)
         assert (again["outcome"], again["sealed_at"]) == ("sent", first["sealed_at"])
         assert outcomes(tmp_path) == {"sent": 5}
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Messages to recipients, as they are queued: what is asked, and the ids."""
+    found, honest = [], outbox.queue
+
+    def queue(tx, recipient, content, *rest, **more):
+        if recipient == "teemo":
+            found.append((content["type"], [each["value"] for each in content["identifiers"]]))
+        return honest(tx, recipient, content, *rest, **more)
+
+    monkeypatch.setattr(outbox, "queue", queue)
+    return found
+
+
+async def erase(client, person: int, mode: str) -> None:
+    body = {"identifiers": [named("gaid", gaid(person)), named("account", f"a{person}")], "mode": mode}
+    answer = await client.post("/v1/erasures", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(("mode", "goes"), [("child_found", 4), ("erase_details", 5)])
+async def test_a_file_that_could_not_be_sent_goes_no_more_with_whoever_was_erased_since(
+    tmp_path, drop, told, mode, goes
+):
+    taken, command = drop
+    (taken / "refuses").touch()
+    async with gateway(tmp_path, upload=command) as client:
+        await post(client, *map(row, range(5)))
+        first = await sealed(client)
+        await erase(client, 2, mode)
+        assert told == [("delete", [gaid(2)])]
+        (taken / "refuses").unlink()
+        again = await sealed(client)
+        assert (again["outcome"], again["rows"]) == ("sent", goes)
+        assert again["sealed_at"] >= first["sealed_at"]
+        arrived = [json.loads(line)["ad_id"] for line in (taken / "part-00001.ndjson").read_text().splitlines()]
+        assert (gaid(2) in arrived) == (goes == 5)
+        assert outcomes(tmp_path) == {"sent": goes, "unknown": 4}  # of the first file nobody knows what arrived
+
+
+async def test_whoever_is_erased_while_a_file_is_on_its_way_is_told_of_once_more_behind_it(
+    tmp_path, drop, told, monkeypatch
+):
+    honest = files.upload
+    async with gateway(tmp_path, upload=drop[1]) as client:
+
+        async def upload(command, path):
+            if path.name == "part-00001.ndjson":
+                await erase(client, 2, "child_found")
+                assert told == [("delete", [gaid(2)])]
+            return await honest(command, path)
+
+        monkeypatch.setattr(files, "upload", upload)
+        await post(client, *map(row, range(5)))
+        assert (await sealed(client))["outcome"] == "sent"
+    assert [word for word, _ in told] == ["delete", "delete"]
+    assert {*told[-1][1]} == {gaid(2)}
+    assert outcomes(tmp_path) == {"sent": 4}
+
+
+async def test_whoever_is_erased_while_a_file_is_made_stands_in_none(tmp_path, drop, monkeypatch):
+    publish, erased = Filing._publish, []
+    async with gateway(tmp_path, upload=drop[1]) as client:
+        loop = asyncio.get_running_loop()
+
+        def publishes(*given):
+            if not erased:
+                erased.append(2)
+                asyncio.run_coroutine_threadsafe(erase(client, 2, "child_found"), loop).result(30)
+            return publish(*given)
+
+        monkeypatch.setattr(Filing, "_publish", staticmethod(publishes))
+        await post(client, *map(row, range(5)))
+        manifest = await sealed(client)
+        assert (manifest["outcome"], manifest["rows"]) == ("sent", 4)
+    assert gaid(2) not in (drop[0] / "part-00001.ndjson").read_text()
 
 
 async def test_a_command_that_is_not_there_is_no_upload(tmp_path):
