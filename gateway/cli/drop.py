@@ -22,6 +22,7 @@ from typing import IO, BinaryIO, NamedTuple, TypeVar, cast
 import click
 
 from gateway.app.composition import House
+from gateway.choice import identity
 from gateway.choice.deletion_list import (
     OPERATORS,
     UNVERIFIED,
@@ -45,6 +46,7 @@ from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.office_acts import PART, ListedRequest, ListPart, PartTaken
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import Job, Transaction
 from gateway.signals import lines
 from gateway.signals.lines import Columns, ListRow, NoHeader, RefusedLine
@@ -233,9 +235,15 @@ def _look(house: House, data: Path, progress: Progress) -> Counter[Matched]:
             return found
         for start in range(0, len(keys), LOOKED_AT):
             some, at = keys[start : start + LOOKED_AT], datetime.now(UTC)
-            found.update(_written(house, partial(deletion_orders.look_all, keys=some, at=at)))
+            reads = partial(_reads, house)
+            found.update(_written(house, partial(deletion_orders.look_all, keys=some, at=at, reads=reads)))
             progress.count = (progress.count or 0) + len(some)
         after = keys[-1]
+
+
+def _reads(house: House, kind: str, value: str) -> Subject | None:
+    """Whom an identifier names, as a recipient has it."""
+    return next(iter(house.consent.people.name([identity.as_called(kind, value)]).subjects), None)
 
 
 def _told(found: Counter[Matched]) -> str:
@@ -342,7 +350,7 @@ def _decide(house: House, row: ListRow) -> None:
     except ValueError:
         raise NotDecided(f"a status is one of {', '.join(f'{each:d}' for each in DeletionStatus)}") from None
     id_, at = row.cells["id"].strip(), datetime.now(UTC)
-    _written(house, lambda tx: deletion_orders.decide(tx, id_, status, at))
+    _written(house, lambda tx: deletion_orders.decide(tx, id_, status, at, partial(_reads, house)))
 
 
 @drop.command(

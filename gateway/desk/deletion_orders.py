@@ -12,13 +12,14 @@ opted out. Whoever merely said no before is nobody: what is kept of that is what
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from gateway.choice.deletion_list import DeletionStatus
+from gateway.choice.deletion_list import DeletionKind, DeletionStatus
 from gateway.choice.deletion_periods import Fetched, mechanism_of
+from gateway.choice.identity import DIGESTS
 from gateway.delivery.deadlines import DELETION_DAYS
 from gateway.desk import own_systems, recipient_holdings, suppression
 from gateway.desk.answered_requests import HowItCame
@@ -26,10 +27,11 @@ from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
 from gateway.fold.kin import edges_of, family, roads
+from gateway.fold.record import NamesLearnt, Record
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.holders import released_since
-from gateway.ledger.acts.records import account_name
+from gateway.ledger.acts.records import account_name, know_names
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, mentions_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
@@ -54,6 +56,8 @@ NOBODYS_ALONE = {
 PAGE = 500  # digests that are looked at in one transaction's turn
 AT_ONCE = 5_000  # that are looked through for these
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
+Reads = Callable[[str, str], Subject | None]  # whom an identifier names, by kind and value as a recipient has it
+OF_LIST = "SELECT 1 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.key = ? AND b.kind = ?"
 # The open requests, and whether they mean somebody or anything left.
 OPEN_KEYS = """
 SELECT r.key, max(CASE WHEN r.matched <> '' OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
@@ -161,13 +165,14 @@ def _known(db: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
     return {key for key, count in places.items() if count > 1} | {key for key, to in abroad if to in named}
 
 
-def look_all(tx: Transaction, keys: Sequence[bytes], at: datetime) -> list[Matched]:
+def look_all(tx: Transaction, keys: Sequence[bytes], at: datetime, reads: Reads) -> list[Matched]:
     """As `look`, of several."""
-    return [look(tx, key, at) for key in keys]
+    return [look(tx, key, at, reads) for key in keys]
 
 
-def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
+def look(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> Matched:
     """Whom a digest means now, for all requests of it; and whoever has to be told is told, once."""
+    _know_names(tx, key, at, reads)
     found = tx.db.execute(OF_KEY, (key,)).fetchall()
     slate = people_of(tx, [key]).slate()
     names = family(slate, key)
@@ -184,6 +189,26 @@ def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
         pass_on(tx, Subject(DIGEST, "", tuple(names)), _no(at), unknown=True)  # not on to the accounts that have it
     tx.db.execute(MATCH, (matched, key))
     return matched
+
+
+def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None:
+    """What left was filed under every name of its identifier, of which a list has one. Whatever is kept of it tells the
+    others, and by those the rest is found, told and forgotten.
+    """
+    now, names = milliseconds(at), family(people_of(tx, [key]).slate(), key)
+    for held in _held(tx, names):
+        forms = recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed)
+        read = [subject for each in forms.items() if (subject := reads(*each)) and key in subject.keys]
+        for subject in read:
+            know_names(tx, subject, now)
+        # A number that left as its hash alone: nobody can tell its other names, but that it is the one that is listed.
+        if not read and held.named not in names and _is_hash_of_listed(tx, key, forms):
+            tx.say([Record(tx.size, now, held.named, NamesLearnt((key,)))], now)
+
+
+def _is_hash_of_listed(tx: Transaction, key: bytes, kinds: Collection[str]) -> bool:
+    are_numbers = bool(kinds) and all(kind in DIGESTS and kind.startswith("phone") for kind in kinds)
+    return are_numbers and tx.db.execute(OF_LIST, (key, DeletionKind.PHONE)).fetchone() is not None
 
 
 def _no(at: datetime) -> Choice:
@@ -265,7 +290,7 @@ def _ask_systems(
         own_systems.ask_deletion(tx, system, everything, at, datetime.combine(last, time.max, UTC), listed=ids[0])
 
 
-def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> None:
+def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime, reads: Reads) -> None:
     """The officer's word on a request that means somebody. `deleted` is an order, and becomes the answer by those who
     carry it out. Raises `NotDecided`.
     """
@@ -278,7 +303,7 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> N
     if status is not DeletionStatus.DELETED:
         tx.db.execute("UPDATE deletion_row SET decided = ? WHERE id = ? AND gone IS NULL", (status, id_))
         return
-    if why := NOBODYS_ALONE.get(look(tx, key, at)):
+    if why := NOBODYS_ALONE.get(look(tx, key, at, reads)):
         raise NotDecided(why)
     _order(tx, key, [id_], at)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():

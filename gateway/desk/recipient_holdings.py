@@ -29,6 +29,7 @@ UNDER_KEY = (
     "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT (key, held) DO UPDATE SET purposes = ?3,"
     " classes = ?4, batch = ?5, at = ?6"
 )
+CALLED = "SELECT id, named FROM held WHERE id IN ({marks})"
 UNKNOWN = ["", "", 0, 0]
 NAMED = "SELECT named, id, person, sealed, kinds FROM held WHERE named IN ({marks}) AND recipient = ?"
 # Rows of somebody under whose keys an identifier is kept, from a batch on, with which it left, as one kind or as any.
@@ -240,12 +241,16 @@ def open_held(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> 
     return {content["type"]: content["value"], **content.get("further", {})} if content else {}
 
 
-def forget_held(tx: Transaction, own: Mapping[bytes, int]) -> set[bytes]:
-    """Nothing leads from these keys to what left any more. Returns whose keys of the vault are not needed then."""
+def forget_held(tx: Transaction, own: Mapping[bytes, int], *, whole: bool = False) -> set[bytes]:
+    """Nothing leads from these keys to what left any more; `whole`: nor from anybody's to what is called by one of
+    these. Returns whose keys of the vault are not needed then.
+    """
     numbers = set[int]()
     for key, since in own.items():
         gone = tx.db.execute("DELETE FROM held_key WHERE key = ? AND batch >= ? RETURNING held", (key, since))
         numbers |= {row[0] for row in gone.fetchall()}
+    called = [number for number, named in rows_of(tx.db, CALLED, numbers) if named in own] if whole else []
+    tx.db.executemany("DELETE FROM held_key WHERE held = ?", [(number,) for number in called])
     persons = set[bytes]()
     for number in sorted(numbers):
         gone = tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN} RETURNING person", (number,))  # noqa: S608 - ours

@@ -199,11 +199,12 @@ def untold(tx: Transaction, found: Iterable[Identified], names: Names, own: Belo
 
 
 def forget_recipients(
-    tx: Transaction, keys: Iterable[bytes], own: Belongings, staying: Collection[tuple[bytes, str]] = ()
-) -> set[bytes]:
+    tx: Transaction, keys: Iterable[bytes], own: Belongings, staying: Collection[tuple[bytes, str]] = (),
+    *, whole: bool = False,
+) -> set[bytes]:  # fmt: skip
     """The disclosure rows of keys whose recipients were told; each chunk's entry stays. `staying`: of which key those
-    of which recipient do, as they are all that tells who has it. Returns whose keys of the vault are not needed any
-    more.
+    of which recipient do, as they are all that tells who has it; `whole` as of `forget_held`. Returns whose keys of the
+    vault are not needed any more.
     """
     going = {key: own[key] for key in keys}
     rows = [
@@ -214,7 +215,7 @@ def forget_recipients(
     ]
     tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ? AND recipient = ?", rows)
     tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ? AND recipient = ?", rows)
-    return recipient_holdings.forget_held(tx, going)
+    return recipient_holdings.forget_held(tx, going, whole=whole)
 
 
 def got_under(tx: Transaction, key: bytes, since: int) -> list[Got]:

@@ -159,7 +159,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
         return recipients_to_tell.forget_recipients(tx, own, own)
     known = {*names, *recipient_holdings.keys_among(tx, own)}
     staying = () if order.is_listed else recipients_to_tell.untold(tx, found, names, own)
-    return recipients_to_tell.forget_recipients(tx, known, own, staying)
+    return recipients_to_tell.forget_recipients(tx, known, own, staying, whole=order.is_listed)
 
 
 def _names(
