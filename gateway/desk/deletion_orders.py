@@ -25,7 +25,7 @@ from gateway.desk import own_systems, recipient_holdings, suppression
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
-from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
+from gateway.desk.recipients_to_tell import LEFT, Got, got_under, pass_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.record import NamesLearnt, Record
 from gateway.fold.state import Slate
@@ -242,52 +242,69 @@ def _held(tx: Transaction, names: Iterable[bytes]) -> list[Held]:
     return [each for name in names for each in recipient_holdings.under(tx, name, released_since(tx.db, name))]
 
 
-def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> None:
+def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, whole: bool = False) -> None:
     """Everything that is kept of what left is forgotten, and whoever got it told to delete it; what is asked for one
-    request of a digest is asked for all.
+    request of a digest is asked for all. `whole`: of the account, too, and of all that it has. While something is left
+    of which nobody could be told the request is open.
     """
     known, got, named = len(tx.queued), set[str](), set[tuple[str, str]]()
     before = {message for (message,) in rows_of(tx.db, ASKED, ids)}
-    names = family(people_of(tx, [key]).slate(), key)
-    if left := [each for (each,) in rows_of(tx.db, LEFT, names)]:
-        got = {each.recipient for name in left for each in got_under(tx, name, released_since(tx.db, name))}
+    slate = people_of(tx, [key]).slate()
+    names = family(slate, key)
+    beside = _of_account(slate, names) if whole else set[bytes]()
+    mine = names.union(*(family(slate, each) for each in beside))
+    if left := [each for (each,) in rows_of(tx.db, LEFT, mine)]:
+        got = {each.recipient for each in _got(tx, left)}
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
-                if (
-                    held.named in names
-                ):  # whoever a row merely named beside them is nobody's to delete in a system (R12)
+                if held.named in mine:  # whoever a row merely named beside them is nobody's to delete in a system (R12)
                     named.add((kind, value))
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
+    named |= _called(tx, slate, names)  # while it is known
     if left or not before:
         whom, came = [Subject(DIGEST, "", (key,))], HowItCame(manner=Source.DROP)
-        erase(tx, ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True), os.urandom(16))
-    _ask_systems(tx, key, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
+        order = ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True, beside=frozenset(beside))
+        erase(tx, order, os.urandom(16))
+    _ask_systems(tx, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
     messages = {*tx.queued[known:], *before}
-    if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)):
+    if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)) or _got(tx, mine):
         messages.add(os.urandom(16))  # of a message that nobody can send: it stays open
     tx.db.executemany(ASKS, [(message, id_) for message in sorted(messages) for id_ in ids])
 
 
+def _got(tx: Transaction, names: Iterable[bytes]) -> list[Got]:
+    return [each for name in names for each in got_under(tx, name, released_since(tx.db, name))]
+
+
+def _of_account(slate: Slate, names: Iterable[bytes]) -> set[bytes]:
+    """The accounts that have one of these by more than an app's word, and what they have so."""
+    accounts = roads(slate, names)
+    has = {member for each in accounts for member in slate.row(each).members if slate.edge(each, member).carries()}
+    return accounts | has
+
+
+def _called(tx: Transaction, slate: Slate, names: Collection[bytes]) -> set[tuple[str, str]]:
+    """What an own system may know somebody by: what an erasure kept, the account."""
+    known = {item for name in names for item in suppression.read_suppression(tx, name).items()}
+    accounts = (account_name(tx, each) for each in roads(slate, names))
+    return known | {("account", account) for account in accounts if account}
+
+
 def _ask_systems(
-    tx: Transaction, key: bytes, ids: Sequence[str], named: Iterable[tuple[str, str]], asked: Collection[str],
-    at: datetime,
-) -> None:  # fmt: skip
-    """Each of the operator's own, once, by whatever it can be named: what left, what an erasure kept, the account. One
-    to which nobody can be named is the officer's, who knows the number of the request.
+    tx: Transaction, ids: Sequence[str], named: Collection[tuple[str, str]], asked: Collection[str], at: datetime
+) -> None:
+    """Each of the operator's own, once, by whatever it can be named. One to which nobody can be named is the officer's,
+    who knows the number of the request.
     """
     asks = [system for system in own_systems.registered(tx) if system.recipient not in asked]
     if not asks:
         return
-    names = family(slate := people_of(tx, [key]).slate(), key)
-    known = {item for name in names for item in suppression.read_suppression(tx, name).items()}
-    accounts = [account_name(tx, each) for each in roads(slate, names)]
-    everything = {*named, *known, *(("account", account) for account in accounts if account)}
     place, received = tx.db.execute(RECEIVED, (ids[0],)).fetchone()
     day = date.fromordinal(received)
     law = mechanism_of(place, max(day, at.date()))
     last = day + timedelta(days=law.answer_days if law else DELETION_DAYS)
     for system in asks:
-        own_systems.ask_deletion(tx, system, everything, at, datetime.combine(last, time.max, UTC), listed=ids[0])
+        own_systems.ask_deletion(tx, system, named, at, datetime.combine(last, time.max, UTC), listed=ids[0])
 
 
 def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime, reads: Reads) -> None:
@@ -305,7 +322,7 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime, read
         return
     if why := NOBODYS_ALONE.get(look(tx, key, at, reads)):
         raise NotDecided(why)
-    _order(tx, key, [id_], at)
+    _order(tx, key, [id_], at, whole=True)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():
         raise NotDecided(
             "3 wants somebody who was told to delete and did; no recipient has anything of it, no [systems]"

@@ -179,20 +179,24 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
         outbox.queue(tx, ACCOUNT_BACKEND, message(ToldWord.CHILD, known, at), milliseconds(at))
 
 
-def untold(tx: Transaction, found: Iterable[Identified], names: Names, own: Belongings) -> set[tuple[bytes, str]]:
+def untold(
+    tx: Transaction, found: Iterable[Identified], names: Names, own: Belongings, *, strictly: bool = False
+) -> set[tuple[bytes, str]]:
     """(key, recipient) of what can be called by a name, and was called by none of what was found: nor, where the key's
-    own name could not have been what left, by any other of the same people's that is of the same classes.
+    own name could not have been what left, by any other of the same people's that is of the same classes. `strictly`:
+    whoever was told of one class was told of no other.
     """
     told = [each for each in found if each.identifiers]
-    named = {(each.under, each.got.recipient) for each in told}
+    named = defaultdict[tuple[bytes, str], set[str]](set)  # the classes of which somebody was told
     beside = defaultdict[str, set[str]](set)  # by recipient, the kinds that it was told of
     for each in told:
+        named[each.under, each.got.recipient] |= each.got.classes if strictly else KINDS_OF.keys()
         beside[each.got.recipient].update(each.identifiers)
     return {
         (key, got.recipient)
         for key, since in own.items()
         for got in got_under(tx, key, since)
-        if (key, got.recipient) not in named and (classes := got.classes & KINDS_OF.keys())
+        if (classes := got.classes & KINDS_OF.keys() - named.get((key, got.recipient), set()))
         if any(is_of(kind, classes) for kind in names.get(key, ()))
         or not all(any(is_of(kind, [one]) for kind in beside[got.recipient]) for one in classes)
     }

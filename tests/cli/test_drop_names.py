@@ -4,16 +4,19 @@ before the state is answered.
 
 import asyncio
 import contextlib
+import json
 
 import pytest
-from cli.test_drop import ANA, ANAS, rows_of, verified
-from cli.test_drop_systems import Broker
+from cli.test_drop import ANA, ANAS, NOW, act, hold, link, rows_of, verified
+from cli.test_drop_systems import A, Broker
 from support import inside
 from support.people import GAID, named
 
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
 from gateway.desk import recipient_holdings
+from gateway.desk.recipient_holdings import Left
+from gateway.ledger.subjects import milliseconds
 
 GOES = {
     DeletionKind.PHONE: ("phone", ANAS, "payments", "contact", "service"),
@@ -101,4 +104,47 @@ def test_once_a_state_is_told_that_it_is_deleted_nothing_is_kept_by_any_name(bro
     told = takes(broker, *{each[2] for each in goes.values()})
     assert all(value in told for value in opened)
     assert broker.answers() == ({f"{turn:012d}": "3" for turn in range(len(goes))}, {})
+    verified(folder)
+
+
+async def says_sent(client, decisions):
+    lines = "\n".join(json.dumps({"decision": each, "outcome": "sent"}) for each in decisions)
+    answer = await client.post("/v1/disclosures", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    assert [json.loads(line).get("result") for line in answer.text.splitlines()] == ["recorded"] * len(decisions) + [
+        None
+    ]
+
+
+def test_a_recipient_that_was_told_of_one_thing_counts_as_told_of_nothing_else(broker, folder):
+    """Matching got a device beside the address, and once the address's hash, which nobody can name."""
+    [counted] = checks(broker, ("email", ANA, "hashes", "email_hash", "sharing"))
+    called(broker, lambda client: says_sent(client, [counted]))
+
+    def left_together(tx, who):
+        mail, device = who("email", ANA).key, who("gaid", GAID).key
+        left = [Left("gaid", GAID, device, (mail, device))]
+        recipient_holdings.note_held(tx, "hashes", left, ["sharing"], ["ad_id"], 0, milliseconds(NOW))
+
+    act(folder, left_together)
+    broker.take((A, ANA))
+    told = takes(broker, "hashes")
+    assert (GAID in told, ANA in told) == (True, False), "the control"
+    assert broker.answers() == ({}, {A: ""})
+    assert ("hashes",) in kept(broker)[1], "the one trace of who has it"
+    verified(folder)
+
+
+def test_an_officers_order_to_delete_an_account_reaches_whoever_got_anything_of_it(broker, folder):
+    link(folder, ("ana", "email", ANA), ("ana", "phone", ANAS), ("bo", "gaid", GAID))
+    hold(folder, ANAS, kind="phone")
+    hold(folder, GAID, kind="gaid")
+    broker.take((A, ANA))
+    assert broker.answers() == ({}, {A: "2"})
+    assert '"opt_out"' in takes(broker, "teemo"), "the control: whoever has an account is the officer's"
+    assert broker.decide(A, 3).exit_code == 0
+    assert broker.answers() == ({}, {A: ""})
+    told = takes(broker, "teemo")
+    assert ('"delete"' in told, ANAS in told, GAID in told) == (True, True, False)
+    assert broker.answers() == ({A: "3"}, {})
+    assert kept(broker)[0] == [GAID]
     verified(folder)

@@ -44,7 +44,7 @@ ENTRY = {
 class ErasureOrder:
     """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
     what the desk wrote about it, kept beside the ledger and in no entry. `came`: how it was asked for. `is_listed`: by
-    a state's list.
+    a state's list; `beside`: what is forgotten with it.
     """
 
     mode: Erasing
@@ -53,6 +53,7 @@ class ErasureOrder:
     note: bytes | None = None
     came: HowItCame = field(default_factory=HowItCame)
     is_listed: bool = False
+    beside: frozenset[bytes] = frozenset()
 
 
 async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
@@ -122,8 +123,10 @@ def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: byte
 
 
 def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
-    """The identifiers that were named; of a child's account also what it has now by more than an app's word."""
-    keys, accounts = ({s.key for s in order.subjects}, {s.key for s in order.subjects if s.is_account})
+    """The identifiers that were named, and what is beside them; of a child's account also what it has now by more than
+    an app's word.
+    """
+    keys, accounts = {s.key for s in order.subjects} | order.beside, {s.key for s in order.subjects if s.is_account}
     if order.mode is Erasing.CHILD and accounts:
         slate = FoldedPeople(tx.db, accounts).slate()
         has = ((each, member) for each in accounts for member in slate.row(each).members)
@@ -145,8 +148,7 @@ def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:
     """Recipients first, while it is known who got what, and the operator's own systems. Rows that nobody can name stay
-    until a call does, for nothing else tells who has it; of a state's list the deletion itself stays open. Returns
-    whose keys of the vault are not needed any more.
+    until a call does, for nothing else tells who has it. Returns whose keys of the vault are not needed any more.
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
@@ -158,7 +160,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
         recipient_holdings.forget_informed(tx, own)
         return recipients_to_tell.forget_recipients(tx, own, own)
     known = {*names, *recipient_holdings.keys_among(tx, own)}
-    staying = () if order.is_listed else recipients_to_tell.untold(tx, found, names, own)
+    staying = recipients_to_tell.untold(tx, found, names, own, strictly=order.is_listed)
     return recipients_to_tell.forget_recipients(tx, known, own, staying, whole=order.is_listed)
 
 
