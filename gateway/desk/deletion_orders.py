@@ -25,7 +25,7 @@ from gateway.desk import own_systems, recipient_holdings, suppression
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
-from gateway.desk.recipients_to_tell import LEFT, Got, got_under, pass_on
+from gateway.desk.recipients_to_tell import LEFT, Got, got_under, pass_on, pass_standing_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.record import NamesLearnt, Record
 from gateway.fold.state import Slate
@@ -58,14 +58,20 @@ AT_ONCE = 5_000  # that are looked through for these
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 Reads = Callable[[str, str], Subject | None]  # whom an identifier names, by kind and value as a recipient has it
 OF_LIST = "SELECT 1 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.key = ? AND b.kind = ?"
-# The open requests, and whether they mean somebody or anything left.
-OPEN_KEYS = """
-SELECT r.key, max(CASE WHEN r.matched <> '' OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
-  OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key)
-  THEN 1 ELSE 0 END)
-FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL AND r.matched <> 'ordered'
+# Whether anything left of a request's key, behind an entry.
+LEFT_BEHIND = " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table} l WHERE l.key = r.key AND l.batch >= {{0}})"  # noqa: S608 - ours
+    for table in ("held_key", "disclosure", "disclosed")
+)
+# The open requests, and whether they mean somebody or anything left; and of those that are ordered where something left
+# again behind that (`erased`), by a yes or because nobody knew.
+OPEN_KEYS = f"""
+SELECT r.key, max(CASE WHEN r.matched <> '' OR {LEFT_BEHIND.format("0")} THEN 1 ELSE 0 END)
+FROM deletion_row r LEFT JOIN erased e ON e.identifier = r.key AND r.matched = 'ordered'
+WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
+  AND (r.matched <> 'ordered' OR (e.seq IS NOT NULL AND ({LEFT_BEHIND.format("e.seq")})))
 GROUP BY r.key ORDER BY r.key LIMIT ?
-"""
+"""  # noqa: S608 - ours
 ABROAD_OF = "SELECT key, abroad FROM deletion_abroad WHERE key IN ({marks})"
 ABROAD = "SELECT DISTINCT abroad FROM deletion_abroad WHERE key = ?"
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
@@ -178,15 +184,17 @@ def look(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> Matched:
     names = family(slate, key)
     if _is_linked(slate, names) or _left_with_accounts(tx, names):
         matched = Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
-        pass_on(tx, Subject(DIGEST, "", (key,)), _no(at), unknown=False)
-    elif any(before == Matched.ORDERED for _, before in found) or [*rows_of(tx.db, LEFT, names)]:
+        pass_standing_on(tx, key, at)
+    elif (is_ordered := any(before == Matched.ORDERED for _, before in found)) or [*rows_of(tx.db, LEFT, names)]:
         matched = Matched.ORDERED
-        _order(tx, key, [id_ for id_, _ in found], at)
+        if not (is_ordered and _left_by_a_yes(tx, key, names, at)):
+            _order(tx, key, [id_ for id_, _ in found], at)
     else:
         matched = Matched.NOBODY
     for names in _known_abroad(tx, key):
         matched = Matched.ABROAD if matched is Matched.NOBODY else matched
-        pass_on(tx, Subject(DIGEST, "", tuple(names)), _no(at), unknown=True)  # not on to the accounts that have it
+        no = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
+        pass_on(tx, Subject(DIGEST, "", tuple(names)), no, unknown=True)  # not on to the accounts that have it
     tx.db.execute(MATCH, (matched, key))
     return matched
 
@@ -211,8 +219,11 @@ def _is_hash_of_listed(tx: Transaction, key: bytes, kinds: Collection[str]) -> b
     return are_numbers and tx.db.execute(OF_LIST, (key, DeletionKind.PHONE)).fetchone() is not None
 
 
-def _no(at: datetime) -> Choice:
-    return Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
+def _left_by_a_yes(tx: Transaction, key: bytes, names: Iterable[bytes], at: datetime) -> bool:
+    """Whether all that is kept left for what its person came back to: by their own word, behind the list's."""
+    names, standing = [*names], people_of(tx, [key]).standing(key, milliseconds(at))
+    purposes = {each for left in (*_held(tx, names), *_got(tx, names)) for each in left.purposes}
+    return bool(purposes) and purposes <= {each for each in ALL_PURPOSES if not standing.denies(each)}
 
 
 def _known_abroad(tx: Transaction, key: bytes) -> list[set[bytes]]:

@@ -268,6 +268,16 @@ def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool)
         own_systems.hear_yes(tx, _reached(tx, subject, unknown=unknown))
 
 
+def pass_standing_on(tx: Transaction, key: bytes, at: datetime) -> None:
+    """What denies of a key now, as if it was said now, for a no that nobody says: of a state's list, or that a void
+    brought back. What its person came back to is no part of it.
+    """
+    standing = people_of(tx, [key]).standing(key, milliseconds(at))
+    if said := frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose)):
+        subject = Subject("", "", (key,))
+        pass_no_on(tx, [subject], said, _reached(tx, subject, unknown=False), at, lambda: None)
+
+
 def pass_no_on(
     tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], reached: set[bytes], at: datetime,
     received: Callable[[], datetime | None],

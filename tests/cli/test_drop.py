@@ -198,8 +198,8 @@ EVERY_KIND = pytest.mark.parametrize(
 )  # fmt: skip
 
 
-def say_yes(folder, whom, at, **more):
-    said = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", at, **more)
+def say_yes(folder, whom, at, purpose=Purpose.SALE, **more):
+    said = Choice(ChoiceKind.OPT_IN, (purpose,), "form", at, **more)
     act(folder, lambda tx, who: records.write_choice(tx, who(*whom), said, os.urandom(16)))
 
 

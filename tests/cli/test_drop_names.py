@@ -5,9 +5,11 @@ before the state is answered.
 import asyncio
 import contextlib
 import json
+import os
+from datetime import timedelta
 
 import pytest
-from cli.test_drop import ANA, ANAS, NOW, act, hold, link, rows_of, verified
+from cli.test_drop import ANA, ANAS, NOW, act, hold, link, rows_of, say_yes, verified
 from cli.test_drop_systems import A, Broker
 from support import inside
 from support.people import GAID, named
@@ -16,7 +18,9 @@ from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
-from gateway.ledger.subjects import milliseconds
+from gateway.ledger.acts import records
+from gateway.ledger.subjects import Choice, milliseconds
+from gateway.terms import ChoiceKind, Purpose
 
 GOES = {
     DeletionKind.PHONE: ("phone", ANAS, "payments", "contact", "service"),
@@ -148,3 +152,52 @@ def test_an_officers_order_to_delete_an_account_reaches_whoever_got_anything_of_
     assert broker.answers() == ({A: "3"}, {})
     assert kept(broker)[0] == [GAID]
     verified(folder)
+
+
+LATER = NOW + timedelta(minutes=1)
+NO = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", LATER)
+
+
+def test_what_leaves_again_behind_an_order_is_ordered_again(broker, folder):
+    service = GOES[DeletionKind.EMAIL]
+    checks(broker, service, will_send=True)
+    broker.take((A, ANA))
+    assert ANA in takes(broker, "payments")
+    assert broker.answers() == ({A: "3"}, {})
+    assert '"delete"' not in takes(broker, "payments"), "the control"
+    checks(broker, service, will_send=True)
+    broker.answers()
+    assert ANA in takes(broker, "payments")
+    assert kept(broker) == ([], [])
+    verified(folder)
+
+
+def test_what_leaves_by_the_yes_of_whoever_came_back_is_not(broker, folder):
+    checks(broker, HASHED[DeletionKind.EMAIL], will_send=True)
+    broker.take((A, ANA))
+    takes(broker, "hashes")
+    assert broker.answers() == ({A: "3"}, {})
+    say_yes(folder, ("email", ANA), LATER, purpose=Purpose.SHARING)
+    checks(broker, HASHED[DeletionKind.EMAIL], will_send=True)
+    broker.answers()
+    assert takes(broker, "hashes") == ""
+    assert kept(broker)[0]
+
+
+def test_nobody_who_came_back_is_told_as_opted_out_while_the_officer_decides(broker, folder):
+    link(folder, ("ana", "email", ANA))
+    hold(folder, ANA)
+    broker.take((A, ANA))
+    assert '"opt_out"' in takes(broker, "teemo")
+    say_yes(folder, ("email", ANA), LATER)
+
+    def again(tx, who):
+        left = [Left("email", ANA, who("email", ANA).key, (who("email", ANA).key,))]
+        recipient_holdings.note_held(tx, "teemo", left, ["sale"], ["email_hash"], tx.size, milliseconds(LATER))
+
+    act(folder, again)
+    broker.answers()
+    assert '"opt_out"' not in takes(broker, "teemo")
+    act(folder, lambda tx, who: records.write_choice(tx, who("email", ANA), NO, os.urandom(16)))
+    broker.answers()
+    assert '"opt_out"' in takes(broker, "teemo"), "the control"
