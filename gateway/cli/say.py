@@ -29,6 +29,7 @@ from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
+from gateway.desk.recipients_to_tell import void_passed_on
 from gateway.keys import secret_files as secrets_of
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.links import Span
@@ -334,6 +335,8 @@ def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) 
                 total.add(house.writer.submit(job).result())
             except Rehearsed as rehearsed:
                 total.add(rehearsed.voided)
+        for tell in void_passed_on(sorted(total.keys), datetime.now(UTC)) if not rehearse else ():
+            house.writer.submit(tell).result()
     except NotVoided as refused:  # parts of it may stand
         raise click.UsageError(str(refused)) from None
     finally:

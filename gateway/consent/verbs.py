@@ -16,7 +16,6 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -525,17 +524,13 @@ class Consent:
         return await asyncio.to_thread(self._forgotten_by)
 
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
-        """Takes back what was consented to on a screen. Returns how many consents were given there; 0 where it was void
-        before.
-        """
-        at, store = self.clock(), self._writer.store
-
-        def given() -> int:
-            with contextlib.closing(store.open_to_read()) as db:
-                return office_acts.consents_of(db, ui)
-
+        """Takes back what was consented to on a screen. Returns how many consents there were; 0 where it was void."""
+        at = self.clock()
         voided = await self._writer.commit(lambda tx: office_acts.void_consents(tx, ui, reason_sha256, at))
-        return await asyncio.to_thread(given) if voided else 0
+        count, whose = await asyncio.to_thread(office_acts.consented_on, self._writer.store, ui)
+        for job in recipients_to_tell.void_passed_on(whose, at):
+            await self._writer.commit(job)
+        return count if voided else 0
 
     async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
         """An explanation a recipient; what stood on record at a moment that is named. Raises `StoreUnavailable`."""

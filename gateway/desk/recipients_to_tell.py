@@ -278,6 +278,22 @@ def pass_standing_on(tx: Transaction, key: bytes, at: datetime) -> None:
         pass_no_on(tx, [subject], said, _reached(tx, subject, unknown=False), at, lambda: None)
 
 
+TOLD_AT_ONCE = 50  # people of one transaction: an opt-out may wait for it
+
+
+def void_passed_on(keys: Sequence[bytes], at: datetime) -> Iterator[Callable[[Transaction], None]]:
+    """Jobs of the writer, behind a void of what these people had said: whatever it brought back is told to whoever got
+    their data meanwhile. Done again they tell nobody twice.
+    """
+
+    def job(tx: Transaction, some: Sequence[bytes]) -> None:
+        for key in some:
+            pass_standing_on(tx, key, at)
+
+    for start in range(0, len(keys), TOLD_AT_ONCE):
+        yield partial(job, some=keys[start : start + TOLD_AT_ONCE])
+
+
 def pass_no_on(
     tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], reached: set[bytes], at: datetime,
     received: Callable[[], datetime | None],

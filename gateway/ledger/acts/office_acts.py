@@ -43,6 +43,7 @@ from gateway.ledger.acts.folded_people import Relations, StandingPeople, connect
 from gateway.ledger.log_records import NOBODY, rewrite_all_sides
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.side import Mention, count_mentioned
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Job, Transaction
 from gateway.terms import ALL_PURPOSES, CALLERS_CHOICES, ChoiceKind, Source
@@ -76,6 +77,12 @@ def consents_of(db: sqlite3.Connection, ui: str) -> int:
     replaced, and those to one recipient or programme. For whoever voided it: nobody waits for this one.
     """
     return int(db.execute(f"SELECT count(*) FROM ({CONSENTED}) AS given", (ui,)).fetchone()[0])  # noqa: S608 - ours
+
+
+def consented_on(store: Store, ui: str) -> tuple[int, list[bytes]]:
+    """The same, and whose they are, each once: whoever got data of them on one is told once it is void."""
+    with ledger_snapshot(store) as db:
+        return consents_of(db, ui), sorted({key for _, key in db.execute(CONSENTED, (ui,))})
 
 
 def is_void(tx: Transaction, ui: str) -> bool:
