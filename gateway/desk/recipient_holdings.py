@@ -227,10 +227,10 @@ def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
     ]
 
 
-def held_by(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]:
-    """(named, person, sealed) of everything that a recipient holds."""
+def held_by(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes, int]]:
+    """(named, person, sealed, batch) of everything that a recipient holds; the batch with which it left last."""
     return tx.db.execute(
-        "SELECT named, person, sealed FROM held WHERE recipient = ? ORDER BY id", (recipient,)
+        "SELECT named, person, sealed, batch FROM held WHERE recipient = ? ORDER BY id", (recipient,)
     ).fetchall()
 
 

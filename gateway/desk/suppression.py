@@ -113,19 +113,20 @@ def suppression_of(
     found = Suppression(_position(tx))
     since = _entries(earlier, found.position) if earlier else 0
     told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
-    held = {named: (person, sealed) for named, person, sealed in recipient_holdings.held_by(tx, recipient)}
+    held = {named: kept for named, *kept in recipient_holdings.held_by(tx, recipient)}
     said = SaidSince(tx, since) if since else None
     new = [
         named
         for named in (*held, *(each for each in told if each not in held))
         if said is None
         or (named in told and told[named][0] >= since)
+        or (named in held and held[named][-1] >= since)  # who said no long ago may have left since
         or any(said.was_said(name, since) for name in _asked_about(tx, named))
     ]
     for named in _denied(tx, new, purposes):
         known = _of(algorithm, _kept(tx, named))  # of who was erased nothing is left but that and that they were told
         if named in held:
-            known = dict(_digests(recipient_holdings.open_held(tx, recipient, *held[named]), algorithm)) | known
+            known = dict(_digests(recipient_holdings.open_held(tx, recipient, *held[named][:2]), algorithm)) | known
         found.unnamed += not known
         at = told[named][1] if named in told else None
         found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]

@@ -324,6 +324,22 @@ def test_no_opt_out_leaves_a_suppression_file_by_getting_old_or_with_an_erasure(
     assert listed(algorithm) == before
 
 
+def test_who_said_no_long_ago_and_left_since_is_in_the_file_of_what_changed(story, who, leaves):
+    person = who("gaid", GAID)
+    story.says(person)
+
+    def changed(earlier=""):
+        found = story.do(lambda tx: suppression_of(tx, "matching", "sha256", [Purpose.SALE], earlier))
+        return len(found.listed), found.position
+
+    leaves("teemo", person)
+    before = changed()
+    assert before[0] == 0
+    leaves("matching", person)
+    assert changed(before[1])[0] == 1
+    assert changed(changed()[1])[0] == 0, "the control"
+
+
 def test_no_browsers_own_id_is_kept_for_a_file(story, house):
     browser = house.consent.people.browser("b" * 32)
     story.do(lambda tx: suppression.keep_suppression(tx, browser))
