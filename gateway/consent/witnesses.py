@@ -2,7 +2,8 @@
 tlog-witness). `app.composition` runs it beside the service; nobody's answer waits for it.
 
 A witness that has seen a larger tree of this log, or another one, is how a ledger that was put back with everything
-beside it is found out. It stops the log: nothing is signed and nobody is answered from it until that is settled.
+beside it is found out. It stops the log: nothing is signed and nobody is answered from it until that very witness
+signs, whoever is started meanwhile and however long it is away.
 """
 
 import asyncio
@@ -162,7 +163,8 @@ class Witnessing:
             return
         bare = note.text_of(signed)
         seen = {name: self._asked(name, witness, signed) for name, witness in self._witnesses.items()}
-        self._reader.publisher.refuse(" ".join(self._disagrees.values()))
+        heard = (name for name, given in seen.items() if given or name in self._disagrees)
+        self._reader.refuse({name: self._disagrees.get(name, "") for name in heard})
         lines = [each for given in seen.values() if given for each in note.split_note(given)[1]]
         if lines and not self._disagrees:
             own = note.split_note(signed)[1]

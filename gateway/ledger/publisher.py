@@ -27,11 +27,12 @@ import contextlib
 import errno
 import functools
 import hashlib
+import json
 import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
+REFUSED = ".refused"  # of a file that says which witness saw another log, and which; one for each
 BLOCK, DIGEST = 4096, 32  # bytes: a page, which is what goes to a disk at once; a SHA-256
 SLOTS, MARK, WHOLE = (0, 2 * BLOCK), BLOCK, 3 * BLOCK  # where they begin, and how long the file is
 FORMAT = b"\xffgateway slot 1\n"
@@ -139,6 +141,39 @@ class CheckpointStore:
             write_durably(self._cosigned, signed.encode())
         except OSError as error:
             raise StoreBroken(f"{self._cosigned} cannot be written: {error}") from error
+
+    def refusals(self, log: str) -> dict[str, str]:
+        """By witness why this log is not signed any more, of whichever process heard it; what was said of a log of
+        before counts no more. Raises `StoreBroken`.
+        """
+        found = dict[str, str]()
+        for path in sorted(self.path.parent.glob(f"{self.path.stem}.*{REFUSED}")):
+            try:
+                told = json.loads(path.read_bytes())
+                if told["log"] == log:
+                    found[told["witness"]] = f"{told['why']} (kept in {path})"
+            except FileNotFoundError:  # it is settled, just now
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise StoreBroken(
+                    f"{path}, where it is kept that a witness has seen another log, cannot be read ({error}). Find out"
+                    " which is the true one, and take the file away (gateway help restore)"
+                ) from error
+        return found
+
+    def keep_refusal(self, log: str, witness: str, why: str) -> None:
+        """So that whoever begins anew knows it, also while the witness is away; `why` empty: it is settled. Raises
+        `StoreBroken` where that cannot be written.
+        """
+        path = self.path.with_suffix(f".{hashlib.sha256(witness.encode()).hexdigest()[:16]}{REFUSED}")
+        content = json.dumps({"log": log, "witness": witness, "why": why}).encode()
+        try:
+            if not why:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_bytes() != content:
+                write_durably(path, content)
+        except OSError as error:
+            raise StoreBroken(f"{path} cannot be written: {error}") from error
 
     @property
     def _cosigned(self) -> Path:
@@ -298,13 +333,25 @@ class Publisher:
         self._mine: Checkpoint | None = None  # the last one that this process made
         self._end: TailTree | None = None  # of the tree, as this process left it
         self._hand = ReceiptsAtHand()
-        self._refused = ""
+        self._refusals = dict[str, str]()  # that this process heard
+        self._refused = ""  # of all processes, as of the last look
 
-    def refuse(self, reason: str) -> None:
-        """From now on nothing is signed, and nobody is answered from this ledger: a witness has seen another one.
-        `reason` carries the command that helps; empty: it is settled.
+    def refuse(self, db: sqlite3.Connection, told: Mapping[str, str]) -> None:
+        """From now on nothing is signed, and nobody is answered from this ledger: these witnesses have seen another
+        one, and what each is `told` of carries the command that helps; empty: with that witness it is settled. Whoever
+        begins anew knows it. Raises `StoreBroken` where that cannot be kept: here it holds all the same.
         """
-        self._refused = reason
+        self._refusals = {name: why for name, why in (self._refusals | dict(told)).items() if why}
+        self._refused = " ".join(self._refusals.values())
+        store, log = self.store(db), self._head(db)[0].origin
+        for name, why in told.items():
+            store.keep_refusal(log, name, why)
+
+    def _prove_agreed(self, db: sqlite3.Connection, store: CheckpointStore) -> None:
+        """That no witness has seen another log. Raises `RolledBack`, `StoreBroken`."""
+        self._refused = " ".join((self._refusals | store.refusals(self._head(db)[0].origin)).values())
+        if self._refused:
+            raise RolledBack(self._refused)
 
     def store(self, db: sqlite3.Connection) -> CheckpointStore:
         """Where this ledger's last checkpoint is kept."""
@@ -314,9 +361,9 @@ class Publisher:
         """That the ledger grew out of what was signed last; False where nothing was signed yet. Raises `RolledBack`,
         and `StoreBroken` where the store cannot be read.
         """
-        if self._refused:
-            raise RolledBack(self._refused)
-        return self._grown_out_of(db, self.store(db)) is not None
+        store = self.store(db)
+        self._prove_agreed(db, store)
+        return self._grown_out_of(db, store) is not None
 
     def _grown_out_of(self, db: sqlite3.Connection, store: CheckpointStore) -> Checkpoint | None:
         """What was signed last, once the ledger is shown to have grown out of it; None: nothing was. As `prove`."""
@@ -405,9 +452,10 @@ class Publisher:
         `RolledBack` where the ledger is another one. `refused_too`: for the witness that is asked once more.
         `lasting`: for what is published; once a checkpoint that takes half a millisecond.
         """
-        if self._refused and not refused_too:
-            raise RolledBack(self._refused)
-        last = self._grown_out_of(db, self.store(db))
+        store = self.store(db)
+        if not refused_too:
+            self._prove_agreed(db, store)
+        last = self._grown_out_of(db, store)
         if last is None or not lasting:
             return note.sign(last.text(), self._signing(last.origin)) if last else None
         with self._turn:

@@ -29,7 +29,7 @@ from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.verifier_keys import log_key
-from gateway.ledger.publisher import RolledBack
+from gateway.ledger.publisher import RolledBack, StoreBroken
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -347,12 +347,54 @@ def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
     with opened(folder) as house:
         house.writer.submit(lambda tx: tx.append(b"one")).result(60)
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        publisher.refuse("witness.example saw another log: gateway help restore")
-        for asks in (publisher.prove, publisher.publish, publisher.latest):
-            with pytest.raises(RolledBack, match=r"witness\.example"):
-                asks(db)
-        publisher.refuse("")
+        publisher.refuse(db, {"auditor": "witness.example saw another log: gateway help restore"})
+        anew = publisher_of(folder, SETTINGS, secret_files.load_secrets(folder))
+        for each in (publisher, anew):
+            for asks in (each.prove, each.publish, each.latest):
+                with pytest.raises(RolledBack, match=r"witness\.example"):
+                    asks(db)
+        anew.refuse(db, {"press": ""})
+        with pytest.raises(RolledBack, match=r"witness\.example"):
+            anew.prove(db)
+        publisher.refuse(db, {"auditor": ""})
         assert publisher.prove(db)
+        assert anew.prove(db)
+
+
+def test_a_log_that_a_witness_stopped_goes_on_as_a_new_one_and_no_restart_takes_it_for_settled(folder):
+    with opened(folder) as house:
+        opt_out(house, 1)
+        house.consent.log_reader.refuse({"auditor": "a witness has seen another log"})
+    for _ in range(2):
+        with pytest.raises(RolledBack, match="another log"), opened(folder):
+            pass
+    begun = maintenance.go_on(folder, SETTINGS)
+    assert begun.origin.endswith(".2")
+    with opened(folder) as house:
+        assert says(house, 1) == "opted_out"
+        assert house.writer.submit(lambda tx: tx.log).result(60) == begun.origin
+
+
+def test_what_a_witness_said_that_cannot_be_kept_holds_while_the_process_lives_and_what_cannot_be_read_stops_all(
+    folder,
+):
+    publisher = publisher_of(folder, SETTINGS, secret_files.load_secrets(folder))
+    with opened(folder) as house:
+        house.writer.submit(lambda tx: tx.append(b"one")).result(60)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        store = publisher.store(db)
+        publisher.refuse(db, {"auditor": "another log"})
+        (kept,) = store.path.parent.glob("*.refused")
+        kept.write_bytes(b"{")
+        with pytest.raises(StoreBroken, match="cannot be read"):
+            publisher.prove(db)
+        kept.unlink()
+        kept.mkdir()  # nothing can be put in its place
+        with pytest.raises(StoreBroken, match="cannot be written"):
+            publisher.refuse(db, {"auditor": "another log still"})
+        kept.rmdir()
+        with pytest.raises(RolledBack, match="another log still"):
+            publisher.prove(db)
 
 
 def test_a_ledger_is_never_put_back_to_other_secrets_for_they_find_nobody_in_it(lived_in, tmp_path):

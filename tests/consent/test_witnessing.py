@@ -1,17 +1,22 @@
 """Whoever watches the service learns that a witness does not sign any more, and by nothing else would."""
 
 import asyncio
+import contextlib
 
 import pytest
 from support import inside
 from support.log import verifiers
 from support.people import email, named
 
+from gateway.app.composition import publisher_of
 from gateway.consent import witnesses
 from gateway.consent.verbs import Choice
 from gateway.consent.witnesses import MISSED, KnownWitness, Witnessing
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.witness import Witness as Signing
+from gateway.ledger.audit.witness import WitnessSeen
 from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner
+from gateway.ledger.publisher import RolledBack
 from gateway.terms import ChoiceKind, Purpose
 
 OWN = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
@@ -29,9 +34,14 @@ def signing(house, folder, tmp_path):
     def post(_, body):
         if post.away:
             raise OSError("ConnectError")
-        return 200, "text/plain", own.add_checkpoint(body).encode()
+        try:
+            if post.seen:
+                raise WitnessSeen(post.seen)
+            return 200, "text/plain", own.add_checkpoint(body).encode()
+        except WitnessSeen as seen:
+            return 409, witnesses.SIZE_TYPE, b"%d\n" % seen.size
 
-    post.away = False
+    post.away, post.seen = False, 0
     return Witnessing(folder, house.consent.log_reader, {"auditor": ADDRESS}, post, 1), post
 
 
@@ -48,6 +58,34 @@ def test_a_witness_that_stays_away_is_an_alarm_until_it_signs_again(signing):
     post.away = False
     looks.ask()
     assert looks.alarms() == []
+
+
+def test_a_log_that_a_witness_stopped_is_stopped_in_whatever_begins_anew_until_that_witness_signs(
+    signing, folder, house
+):
+    looks, post = signing
+
+    def begun():
+        publisher = publisher_of(folder, inside.settings(), house.secrets)
+        return publisher, Witnessing(folder, LogReader(house.writer.store, publisher), {"auditor": ADDRESS}, post, 1)
+
+    def answers():
+        publisher, again = begun()
+        with contextlib.suppress(RolledBack), contextlib.closing(house.writer.store.open_to_read()) as db:
+            return publisher.prove(db), again
+        return False, again
+
+    looks.ask()
+    post.seen = 1_000
+    looks.ask()
+    post.away = True
+    for _ in range(2):
+        found, again = answers()
+        assert not found, "it answers from the ledger that was put back"
+        again.ask()
+    post.away, post.seen = False, 0
+    again.ask()
+    assert answers()[0]
 
 
 @pytest.mark.anyio

@@ -430,7 +430,7 @@ def test_a_place_alone_gets_nobody_a_receipt_and_neither_does_a_ledger_that_nobo
     assert at_hand(ledger, replace(written, seq=later.seq)) is None
     assert at_hand(ledger, replace(written, seq=9)) is None
     assert ledger.log.receipts_at_hand([(b64(written.event), None)]) is None
-    ledger.publisher.refuse("a witness has seen another log")
+    ledger.log.refuse({"auditor": "a witness has seen another log"})
     assert at_hand(ledger, written) is None
 
 

@@ -5,7 +5,7 @@ A receipt names nobody; its opening, which does, is never kept here (R16). Reads
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger import entry, tree
@@ -94,6 +94,11 @@ class LogReader:
         with self._signed(refused_too=True, lasting=True) as (_, signed):
             return signed
 
+    def refuse(self, told: Mapping[str, str]) -> None:
+        """What witnesses say of this log from now on, by each (`Publisher.refuse`)."""
+        with ledger_needed(), contextlib.closing(self.store.open_to_read()) as db:
+            self.publisher.refuse(db, told)
+
     def keep_cosigned(self, signed: str) -> None:
         """Keeps a checkpoint with the signatures of witnesses."""
         with self._signed() as (db, _):
@@ -115,8 +120,7 @@ class LogReader:
         self, *, refused_too: bool = False, lasting: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, str | None]]:
         """One snapshot, and what was signed before it."""
-        failing = ledger_needed(OSError, tree.TreeBroken, StoreBroken)
-        with failing, contextlib.closing(self.store.open_to_read()) as db:
+        with ledger_needed(OSError, tree.TreeBroken, StoreBroken), contextlib.closing(self.store.open_to_read()) as db:
             signed = self.publisher.latest(db, refused_too=refused_too, lasting=lasting)
             db.execute("BEGIN")
             yield db, signed
