@@ -24,8 +24,8 @@ from support.signals import (
 
 from gateway.signals import adchoices, gpp
 from gateway.signals.cmp_cookies import values
-from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
 from gateway.signals.gpp.layouts import SECTIONS
+from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
 from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
