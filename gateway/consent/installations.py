@@ -97,8 +97,8 @@ class Installations:
         return token.with_reported(taken, attested, day), frozenset(keys) - set(taken)
 
     async def follow(self, token: DeviceToken, subjects: Sequence[Subject], reading: InstallationReading) -> None:
-        """Each id is denied what the others are; it ends once they are free. While the ledger cannot be written
-        everybody is denied, and the next call does it.
+        """Each id is denied what the others are; it ends once they are free, which nobody is told to be whom the caller
+        may not know. While the ledger cannot be written everybody is denied, and the next call does it.
         """
         of_phone, phone = ids(subjects), self.subject(token)
         everybody = [*phone.keys, *(key for each in of_phone for key in each.keys), *token.others(())]
@@ -109,7 +109,7 @@ class Installations:
         def job(tx: Transaction) -> None:
             folded, around = PhoneFolded(tx, everybody, token.mark), (phone, of_phone, everybody, reading)
             due = {each.key: _owed(folded, each, around) for each in of_phone}
-            device_states.follow_installation(tx, of_phone, due, token.mark, at)
+            device_states.follow_installation(tx, of_phone, due, token.mark, at, may_end=not reading.unread)
 
         with contextlib.suppress(StoreUnavailable):
             await self._writer.commit(job, SECONDS)
@@ -182,7 +182,8 @@ def _owed(
     around: tuple[Subject, Sequence[Subject], Sequence[bytes], InstallationReading],
 ) -> set[Purpose]:
     """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
-    the id is nobody's yet, so that it tells nothing; and nothing, if an account has it, which says no for it.
+    the id is nobody's yet, so that it tells nothing; and if an account has it, which says no for it, what the
+    installation said itself.
     """
     itself, of_phone, everybody, reading = around
     others = [key for key in everybody if key not in subject.keys]
@@ -192,7 +193,8 @@ def _owed(
     known = [key for key in others if key not in strange]
     ids_of_phone = [key for key in everybody if key not in itself.keys]
     lifted = frozenset[Purpose]() if strange else phone.came_back(itself.key, ids_of_phone)
-    return phone.owed(subject.key, known, lifted)
+    own = phone.owed_by_itself(subject.key, itself.key) if strange else set[Purpose]()
+    return phone.owed(subject.key, known, lifted) | own
 
 
 def _say_age(tx: Transaction, phone: Subject, mark: str, said: AgeOfCall, at: datetime) -> int:

@@ -22,12 +22,14 @@ SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en
 DEV = {"kind": "account", "assertion": "dev"}
 THREE = ("sale", "sharing", "targeted_ads")
 STEPS, WALKS = 14, 12 * TIMES
+FORGETS = 0.3  # of the starts of an app that could say who is signed in
 
 
 class Life:
     """What was said, by whom. `said`: ids whose own no stands; `account`: those whose no stands on the account."""
 
-    def __init__(self, place):
+    def __init__(self, place, chance):
+        self.chance = chance
         self.place, self.phone, self.stranger = place, place.phone(named("gaid", gaid(1))), place.phone()
         self.number, self.ids, self.said, self.account, self.linked = 1, {1}, set(), set(), set()
         self.doubted = False  # a stranger named ids that are nobody's yet beside one that is somebody's
@@ -37,7 +39,12 @@ class Life:
         return named("gaid", gaid(self.number))
 
     async def observes(self):
-        """As soon as it is somebody's the app brings who is signed in."""
+        """As soon as it is somebody's the app brings who is signed in, mostly: else it is told nothing, and nobody is
+        freer than before.
+        """
+        taken_in = self.number <= tokens.NEW  # more new ids in a month nobody believes without a proof
+        if self.linked and taken_in and self.chance.random() < FORGETS:
+            return await self.observes_as_nobody()
         proof = {"proof": self.place.backend.proof()} if self.linked else {}
         answer = await self.phone.observes(**proof)
         assert answer.status_code == 200
@@ -46,6 +53,13 @@ class Life:
         assert out or self.doubted or self.phone.last["sdks"] == {"teemo": "limited"}
         assert not out or self.phone.last["sdks"] == {"teemo": "stop"}
         assert (self.phone.last["standing"]["sale"] == "opted_out") is (self.phone.last["sdks"]["teemo"] == "stop")
+
+    async def observes_as_nobody(self):
+        before = await self.reason(self.number)
+        assert (await self.phone.observes()).status_code == 200
+        if self.is_out() or before == "opted_out":
+            assert await self.reason(self.number) == "opted_out"
+        assert self.phone.last["sdks"] == {"teemo": "stop"}
 
     def is_out(self):
         """By itself, by its account, or by another id of the phone."""
@@ -113,7 +127,7 @@ async def walk(folder, seed):
     """What was done."""
     chance = random.Random(seed)
     async with standing(folder) as place:
-        life = Life(place)
+        life = Life(place, chance)
         await life.observes()
         acts = [
             life.observes,

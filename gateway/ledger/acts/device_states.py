@@ -12,7 +12,7 @@ again (`PhoneFolded.owed`). It, and a no, is an installation's where it has its 
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -68,13 +68,21 @@ SOURCE = Source.INSTALLATION
 
 
 def follow_installation(
-    tx: Transaction, subjects: Sequence[Subject], owed: Mapping[bytes, Collection[Purpose]], mark: str, at: datetime
+    tx: Transaction,
+    subjects: Sequence[Subject],
+    owed: Mapping[bytes, Collection[Purpose]],
+    mark: str,
+    at: datetime,
+    *,
+    may_end: bool = True,
 ) -> int:
-    """Begins and ends what each of an installation's ids has from the others. Returns how many entries that took."""
+    """Begins and ends what each of an installation's ids has from the others. `may_end`: all of them were read.
+    Returns how many entries that took.
+    """
     request, written, details = seals.new_event(at), 0, {"device": mark}
     for subject in subjects:
         held = denied_by_source(tx, subject.key, SOURCE, mark)
-        due = set(widened(tuple(owed.get(subject.key, ()))))
+        due = set(widened(tuple(owed.get(subject.key, ())))) | (set() if may_end else held)
         if held - due:
             ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at, details=details)
             written += end_state(tx, subject, ended, request) is not None
@@ -111,6 +119,9 @@ class PhoneFolded:
     """The phone and its ids. `keys`: of all of them, the phone's own too; `mark`: of the installation."""
 
     def __init__(self, tx: Transaction, keys: Iterable[bytes], mark: str) -> None:
+        keys = frozenset(keys)
+        self._tx = tx
+        self._keys = keys
         self._people = people_of(tx, keys)
         self._mark = mark
 
@@ -122,15 +133,30 @@ class PhoneFolded:
         """What an id has from the others: what it does not say by itself, and did not allow by itself since. `lifted`:
         what the installation came back from.
         """
-        slate = self._people.slate()
-        ins = slate.row(key).ins.items()
-        allowed = {purpose: yes.seq for purpose, yes in ins if yes.screen not in slate.voids}
-        own, said = _last_noes(slate, [key]), _last_noes(slate, others)
+        return self._left(key, _last_noes(self._people.slate(), others), lifted)
+
+    def owed_by_itself(self, key: bytes, phone: bytes) -> set[Purpose]:
+        """What an id has of what the installation itself said by any of them, and did not take back: that is its own to
+        know, whatever else stands there.
+        """
+        came_back, said = self._allowed(phone), dict[Purpose, int]()
+        for record, purposes in _noes_of_mark(self._tx.db, self._mark):
+            if record.key in self._keys:
+                said |= dict.fromkeys(purposes, record.seq)
+        return self._left(key, said, {each for each, seq in said.items() if came_back.get(each, -1) > seq})
+
+    def _left(self, key: bytes, said: Mapping[Purpose, int], lifted: Collection[Purpose]) -> set[Purpose]:
+        own, allowed = _last_noes(self._people.slate(), [key]), self._allowed(key)
         return {
             purpose
             for purpose, seq in said.items()
             if purpose not in own and allowed.get(purpose, -1) < seq and purpose not in lifted
         }
+
+    def _allowed(self, key: bytes) -> dict[Purpose, int]:
+        slate = self._people.slate()
+        ins = slate.row(key).ins.items()
+        return {purpose: yes.seq for purpose, yes in ins if yes.screen not in slate.voids}
 
 
 def _last_noes(slate: Slate, keys: Iterable[bytes]) -> dict[Purpose, int]:
@@ -146,9 +172,15 @@ def _last_noes(slate: Slate, keys: Iterable[bytes]) -> dict[Purpose, int]:
 def last_said_no(db: sqlite3.Connection, mark: str, since: int = 0) -> dict[Purpose, int]:
     """When an installation last said no to each purpose, in Unix milliseconds; of entries from a place on."""
     latest: dict[Purpose, int] = {}
+    for record, purposes in _noes_of_mark(db, mark, since):
+        for purpose in purposes:
+            latest[purpose] = max(record.at, latest.get(purpose, 0))
+    return latest
+
+
+def _noes_of_mark(db: sqlite3.Connection, mark: str, since: int = 0) -> Iterator[tuple[Record, tuple[Purpose, ...]]]:
+    """What an installation said no to, in the order of the log; in entries from a place on."""
     rows = [row for row in side_rows(db, [mark_key(mark)]) if row.seq >= since]
     for record in chain.from_iterable(row.records() for row in rows):
         if isinstance(record.said, SaidOut) and record.said.mark == mark:
-            for purpose in widened(record.said.purposes):
-                latest[purpose] = max(record.at, latest.get(purpose, 0))
-    return latest
+            yield record, widened(record.said.purposes)
