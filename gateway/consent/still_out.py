@@ -5,7 +5,7 @@ Read inside the writer's transaction. Tells of what was proved alone: of whateve
 by which proof it ends, never whose, when or by which value (R6, R16).
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -145,12 +145,14 @@ def superseded(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, p
 class YesRests:
     """What a yes rests on that was looked up before it is written. `had`: ids that nothing but an account's proof
     shows, which has them, each with the account's key; `beneath`: accounts while whose no nobody opts in;
-    `made`: when the second act was made, which may have waited on its way.
+    `made`: when the second act was made, which may have waited on its way; `accounts`: keys of those that its proofs
+    name, whose own claims stay.
     """
 
     had: Mapping[bytes, bytes] = field(default_factory=dict)
     beneath: Sequence[Subject] = ()
     made: datetime | None = None
+    accounts: Collection[bytes] = ()
 
 
 def raise_where_overtaken(

@@ -419,8 +419,8 @@ class Consent:
         rests: YesRests | None = None,
     ) -> Chosen:
         """The second act: writes the opt-in. `notice`: of its own text; `method`: by which a parent was known.
-        `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are rid of what other people's
-        apps tied to them, and of what others' other ids brought them. `rests`: what is looked up again as it writes.
+        `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are tied by other people's
+        apps no more, and rid of what others' other ids brought them. `rests`: what is looked up again as it writes.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -431,7 +431,7 @@ class Consent:
 
         def allow(tx: Transaction) -> None:
             """Behind a replay: a yes that may be taken, a token in time, of this log, used once and not superseded."""
-            accounts = [subject.key for subject in subjects if subject.is_account]
+            accounts = {*rests.accounts, *(subject.key for subject in subjects if subject.is_account)}
             mine = [each for each in subjects if each.key in vouched]
             for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
                 links.disclaim(tx, subject, accounts, milliseconds(now))

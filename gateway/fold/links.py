@@ -25,14 +25,14 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
         return
     slate.put_edge(said.account, record.key, record.seq, start=said.start, until=said.until)
     if over:
-        end_link(slate, said.account, record.key, record.seq, leaves=not edge.claimed)
+        end_link(slate, said.account, record.key, record.seq, facts=not edge.claimed)
 
 
 def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
     """One that is over already carries nothing."""
     account, member, names = said.account, record.key, family(slate, record.key)
-    if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
-        end_link(slate, account, member, record.seq, leaves=not (edge.claimed and said.claimed))
+    if over or said.claimed > edge.claimed:
+        end_link(slate, account, member, record.seq, facts=not (edge.claimed and said.claimed))
     revoke_over(slate, with_looser(slate, names))  # what came by the claim that was
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
@@ -62,17 +62,16 @@ def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) 
             slate.put_edge(account, name, seq, down=left)
 
 
-def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, leaves: bool) -> None:
-    """What had come through it stays, and so do the account's age and places; of one that an app alone spoke for
-    nothing does, but where the number went back to the pool. What the member had sent to the account goes on counting
-    there.
+def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, facts: bool) -> None:
+    """What had come through it stays, and so do the account's age and places (`facts`); these not of one that an app
+    alone spoke for, but where the number went back to the pool. What the member had sent to the account goes on
+    counting there.
     """
     edge = slate.edge(account, member)
     if not edge.lives():
         return
-    revoke_over(slate, with_looser(slate, family(slate, member)))
-    if leaves:
-        leave_what_came(slate, account, member, seq)
+    leave_what_came(slate, account, member, seq)
+    if facts:
         leave_facts(slate, account, member)
     slate.put_edge(account, member, seq, ended=seq)
 
@@ -81,7 +80,7 @@ def fold_release(slate: Slate, record: Record, _: Released) -> None:
     """Its links end, and each yes on it with all that was allowed, told and said of its place; its noes stay (R5)."""
     for name in family(slate, record.key) | mailbox_names(slate, record.key):
         for account, member, edge in list(edges_of(slate, (name,))):
-            end_link(slate, account, member, record.seq, leaves=True)
+            end_link(slate, account, member, record.seq, facts=True)
             if edge.lifts(record.at):
                 slate.put_edge(account, member, record.seq, until=record.at)
         slate.put(name, since=record.seq + 1, ins=NOTHING, grants=NOTHING, told=NOTHING, places=())

@@ -5,12 +5,19 @@ R18, R4).
 import pytest
 from support.people import gaid, named
 
+from gateway.web.shell import page
+
 pytestmark = pytest.mark.anyio
 FIRST, SECOND = named("gaid", gaid(1)), named("gaid", gaid(2))
 
 
 async def claims(place, phone, account="a1"):
     assert (await phone.observes(proof=place.backend.proof(account))).status_code == 200
+
+
+async def account_says_no(place, account="a1"):
+    body = {"identifiers": [named("account", account)], "choice": "opt_out"}
+    assert (await place.desk.post("/v1/choices", json=body)).status_code == 201
 
 
 # --- what may not be read ends nothing -----------------------------------------------------------------------------
@@ -55,10 +62,64 @@ async def test_a_phones_no_is_on_an_ad_id_that_was_claimed_before_its_token_met_
 async def test_the_next_person_who_signs_in_on_a_phone_is_not_freed_by_it(place):
     phone = place.phone(FIRST)
     await claims(place, phone)
-    body = {"identifiers": [named("account", "a1")], "choice": "opt_out"}
-    assert (await place.desk.post("/v1/choices", json=body)).status_code == 201
+    await account_says_no(place)
     phone.resets(2)
     await phone.observes()
     assert await place.reason(SECOND) == "opted_out"
     await claims(place, phone, "a2")
     assert await place.reason(SECOND) == "opted_out"
+
+
+# --- a yes to one purpose opens that one (R4) ----------------------------------------------------------------------
+
+SHOWN, AGAIN = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+
+
+async def opts_in(place, identifier, purpose, proof):
+    """Both acts by the operator's server; the last answer. `proof` makes one for each."""
+    body = {"choice": "opt_in", "purposes": [purpose], "identifiers": [identifier], "notice": SHOWN, "proof": proof()}
+    asked = await place.server.post("/v1/choices", json=body)
+    assert asked.status_code == 202
+    done = {"choice": "confirm", "confirm": asked.json()["confirm"], "notice": AGAIN, "proof": proof()}
+    answer = await place.server.post("/v1/choices", json=done)
+    assert answer.status_code == 201
+    return answer.json()
+
+
+def proofs_of(backend):
+    """By name the proofs of one call: whose account it is is said by an assertion, by the attestation, or by nobody."""
+    return {
+        "assertion beside attestation": lambda: [backend.proof(), backend.attests(FIRST)],
+        "attestation that says whose": lambda: backend.attests(FIRST, account="a1"),
+        "attestation alone": lambda: backend.attests(FIRST),
+    }
+
+
+@pytest.mark.parametrize("name", proofs_of(None))
+@pytest.mark.parametrize("purpose", ["marketing_email", "marketing_text"])
+async def test_an_attested_yes_to_another_purpose_leaves_an_accounts_no_on_the_ad_id(place, name, purpose):
+    await claims(place, place.phone(FIRST))
+    await account_says_no(place)
+    await opts_in(place, FIRST, purpose, proofs_of(place.backend)[name])
+    assert await place.reason(FIRST) == "opted_out"
+
+
+async def test_an_account_that_a_yes_proves_goes_on_saying_no_for_its_ad_id(place):
+    await claims(place, place.phone(FIRST))
+    await opts_in(place, FIRST, "marketing_email", proofs_of(place.backend)["attestation that says whose"])
+    await account_says_no(place)
+    assert await place.reason(FIRST) == "opted_out"
+
+
+async def test_an_attested_yes_rids_the_ad_id_of_a_strangers_no_to_its_own_purpose_alone(place):
+    await claims(place, place.phone(FIRST), "a2")
+    await account_says_no(place, "a2")
+    await opts_in(place, FIRST, "sale", lambda: place.backend.attests(FIRST))
+    assert await purposes_allowed(place, FIRST) == ["sale"]
+
+
+async def purposes_allowed(place, identifier):
+    body = {"identifiers": [identifier], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
+    asked = {each: {**body, "purpose": each} for each in ("sale", "sharing", "targeted_ads")}
+    answers = {each: (await place.ads.post("/v1/check", json=one)).json() for each, one in asked.items()}
+    return [each for each, answer in answers.items() if answer["allowed"]]

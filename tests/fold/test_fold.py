@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 from support.folding import ADS, HOUR, SALE, SENSITIVE, Log, key
 
+from gateway.choice.law import AGES
 from gateway.choice.standing import IN, OUT, state
 from gateway.fold import ACTS, fold, reading, record
 from gateway.fold.state import HEAD, NO_RECORD, SEVERAL, Slate
@@ -179,15 +180,30 @@ def test_a_date_ends_nothing_for_a_no_and_everything_for_a_yes():
     assert log.denies("phone"), "by its date it is the account's no more"
 
 
-def test_from_a_claimed_tablet_nothing_comes_and_nothing_stays_on_it():
+def test_from_a_claimed_tablet_nothing_comes_and_a_no_stays_on_it_until_its_own_yes():
     log = Log()
     log.link("ann", "tablet", claimed=True)
     log.no("tablet")
     assert not log.denies("ann")
     log.no("ann", SENSITIVE)
+    log.no("ann", Purpose.MARKETING_EMAIL)
     assert log.denies("tablet", SENSITIVE)
     log.say("tablet", record.LinkSaid(key("ann"), log.at, log.at, claimed=True))
+    assert log.denies("tablet", SENSITIVE)
+    log.yes("tablet", SENSITIVE)
     assert not log.denies("tablet", SENSITIVE)
+    assert log.denies("tablet", Purpose.MARKETING_EMAIL), "a yes is one to its own purpose"
+    log.no("ann", Purpose.MARKETING_TEXT)
+    assert not log.denies("tablet", Purpose.MARKETING_TEXT), "the claim is over"
+
+
+def test_the_age_of_an_account_that_an_app_tied_to_a_tablet_goes_with_the_claim():
+    log = Log()
+    log.say("ann", record.AgeTold(AGES[0]))
+    log.link("ann", "tablet", claimed=True)
+    assert reading.is_child(Slate(log.state.get), key("tablet"))
+    log.say("tablet", record.LinkSaid(key("ann"), log.at, log.at, claimed=True))
+    assert not reading.is_child(Slate(log.state.get), key("tablet"))
 
 
 def test_what_a_tablet_kept_is_its_own_once_an_app_claims_it():

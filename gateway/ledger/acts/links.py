@@ -118,7 +118,9 @@ def link_outcome(edge: LinkEdge, span: Span, now: int, *, claimed: bool) -> Link
 
 
 def disclaim(tx: Transaction, identifier: Subject, accounts: Iterable[bytes], now: int) -> None:
-    """Whoever shows that an id is theirs, by more than an app's word, is rid of what apps of others tied to it."""
+    """Whoever shows that an id is theirs, by more than an app's word, has to do with the accounts no more that apps of
+    others tied to it. What had come from these stays, and each yes lifts its own purpose of it. `accounts`: their own.
+    """
     mine, request, slate = set(accounts), seals.new_event(moment(now)), people_of(tx, [identifier.key]).slate()
     for account, _, edge in sorted(edges_of(slate, [identifier.key]), key=lambda each: each[0]):
         if edge.lives() and edge.claimed and account not in mine:

@@ -99,7 +99,7 @@ class OptingIn:
             body=body,
             method=opened.method,
             vouched=opened.vouched,
-            rests=YesRests(opened.had, made=said.moment("made_at")),
+            rests=YesRests(opened.had, made=said.moment("made_at"), accounts=opened.accounts),
         )
         young = self._consent.checks.is_under_16(chosen.subjects)
         return chosen, {"continuing_right": CONTINUING} if young else {}

@@ -75,13 +75,15 @@ class ProofShown(NamedTuple):
 class ProofOpened(NamedTuple):
     """Whose yes it is, by what could be verified of what was stated, which nobody reads a second time. `vouched`: keys
     of those whom an attestation or the desk showed; `had`: those that an account's proof alone shows, which has them,
-    with the account's key; `parents`: those for whom a parent speaks, with the method by which it is known as one.
+    with the account's key; `parents`: those for whom a parent speaks, with the method by which it is known as one;
+    `accounts`: keys of those that an assertion, or an attestation beside its ids, names.
     """
 
     whose: tuple[Subject, ...]
     vouched: frozenset[bytes] = frozenset()
     had: Mapping[bytes, bytes] = {}
     parents: Mapping[bytes, str] = {}
+    accounts: frozenset[bytes] = frozenset()
 
     @property
     def method(self) -> str:
@@ -93,11 +95,14 @@ class ProofOpened(NamedTuple):
 
 
 class ProofRead(NamedTuple):
-    """Whom one proof shows; `account`: by what an account has; `method`: by a parent, known by it."""
+    """Whom one proof shows; `account`: by what an account has; `owner`: whose phone it is by an attestation; `method`:
+    by a parent, known by it.
+    """
 
     whose: tuple[Subject, ...] = ()
     account: Subject | None = None
     method: str = ""
+    owner: Subject | None = None
 
 
 class Proofs:
@@ -135,6 +140,7 @@ class Proofs:
             method = str(_first(stated, "parent").get("method", ""))
             return ProofOpened(tuple(subjects), parents={each.key: method for each in subjects})
         proved, vouched, had, parents = set[bytes](), set[bytes](), dict[bytes, bytes](), dict[bytes, str]()
+        accounts = set[bytes]()
         for each in listed(stated):
             read = await self._read(each, key, subjects, use, act)
             shown = {subject.key for subject in read.whose}
@@ -143,9 +149,10 @@ class Proofs:
             proved |= shown - has.keys()
             vouched |= shown if str(each.get("kind")) in VOUCHES else set()
             parents |= dict.fromkeys(shown, read.method) if read.method else {}
+            accounts |= {each.key for each in (read.account, read.owner) if each}
         whose = tuple(subject for subject in subjects if subject.key in proved or subject.key in had)
         had = {one: by for one, by in had.items() if one not in proved}
-        return ProofOpened(whose, frozenset(vouched), had, parents)
+        return ProofOpened(whose, frozenset(vouched), had, parents, frozenset(accounts))
 
     async def opening(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
@@ -203,7 +210,7 @@ class Proofs:
             case "attestation":
                 phone = await self._attested(stated.get("token"), act)
                 ids = (each for each in subjects if phone and use not in HISTORY and each.key in phone.keys)
-                return ProofRead(tuple(ids))
+                return ProofRead(tuple(ids), owner=phone.account if phone else None)
             case "code":
                 return ProofRead(await self._coded(stated, subjects, use))
             case "browser":
