@@ -9,7 +9,7 @@ from gateway.fold.kin import family, own_names, roots
 from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
 from gateway.fold.reading import is_child
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
-from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
+from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, denied_by_state
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 MOST_PLACES = 64  # of one identifier, as they were said
@@ -18,7 +18,7 @@ MOST_PLACES = 64  # of one identifier, as they were said
 def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
     """The same source ends what it says, in the same installation; what speaks for the id itself ends all of it."""
     if said.began:
-        began = {(said.source, said.mark, each): () for each in widened(said.purposes)}
+        began = {(said.source, said.mark, each): () for each in denied_by_state(said.source, said.purposes)}
         slate.put(record.key, states={**slate.row(record.key).states, **began})
         return
     row = slate.row(record.key)

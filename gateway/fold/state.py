@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.fold.record import GrantName, KeyAge
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose, Source
 
 Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
 KeptPlace = tuple[Purpose, bytes, bytes]  # purpose, who said it, what it came through
@@ -178,3 +178,10 @@ def widened(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
     if not said.isdisjoint(SIGNAL_PURPOSES):
         said.update(SIGNAL_PURPOSES)
     return tuple(each for each in CHOOSABLE if each in said)
+
+
+def denied_by_state(source: str, purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+    """What a state denies: the same; but what an id has from the others of its phone is told as it is, for a yes to one
+    of the three may have taken that from it.
+    """
+    return purposes if source == Source.INSTALLATION else widened(purposes)

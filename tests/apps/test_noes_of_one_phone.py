@@ -75,6 +75,9 @@ async def test_the_next_person_who_signs_in_on_a_phone_is_not_freed_by_it(place)
 SHOWN, AGAIN = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
+THREE = {"sale": "teemo", "sharing": "advertisers", "targeted_ads": "advertisers"}  # each with who is registered for it
+
+
 async def opts_in(place, identifier, purpose, proof):
     """Both acts by the operator's server; the last answer. `proof` makes one for each."""
     body = {"choice": "opt_in", "purposes": [purpose], "identifiers": [identifier], "notice": SHOWN, "proof": proof()}
@@ -119,7 +122,34 @@ async def test_an_attested_yes_rids_the_ad_id_of_a_strangers_no_to_its_own_purpo
 
 
 async def purposes_allowed(place, identifier):
-    body = {"identifiers": [identifier], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
-    asked = {each: {**body, "purpose": each} for each in ("sale", "sharing", "targeted_ads")}
+    body = {"identifiers": [identifier], "place": "US-CA", "data": ["ad_id"]}
+    asked = {each: {**body, "purpose": each, "recipient": registered} for each, registered in THREE.items()}
     answers = {each: (await place.ads.post("/v1/check", json=one)).json() for each, one in asked.items()}
+    assert {answer["reason"] for answer in answers.values()} <= {"opted_out", "opted_in", "no_choice"}
     return [each for each, answer in answers.items() if answer["allowed"]]
+
+
+@pytest.mark.parametrize("first", THREE)
+async def test_a_yes_to_one_of_three_purposes_opens_that_one_on_a_phones_new_ad_id(place, first):
+    phone = place.phone(FIRST)
+    await phone.chooses()
+    phone.resets(2)
+    await phone.observes()
+    assert await purposes_allowed(place, SECOND) == []
+    await opts_in(place, SECOND, first, lambda: place.backend.attests(SECOND))
+    for _ in range(2):
+        assert await purposes_allowed(place, SECOND) == [first]
+        await phone.observes()
+    for purpose in THREE.keys() - {first}:
+        await opts_in(place, SECOND, purpose, lambda: place.backend.attests(SECOND))
+    await phone.observes()
+    assert await purposes_allowed(place, SECOND) == [*THREE]
+    await phone.chooses()
+    assert await purposes_allowed(place, SECOND) == []
+
+
+async def test_an_account_with_its_own_no_is_opened_by_a_yes_to_one_purpose_for_that_one(place):
+    """Control: what a new ad id has from the others is no less than a no of its own."""
+    await place.phone(FIRST).chooses()
+    await opts_in(place, FIRST, "sale", lambda: place.backend.attests(FIRST))
+    assert await purposes_allowed(place, FIRST) == ["sale"]

@@ -31,6 +31,14 @@ def test_a_no_to_one_of_sale_sharing_and_ads_is_a_no_to_all_three():
     assert [each for each in Purpose if log.denies("browser", each)] == [SALE, Purpose.SHARING, ADS]
 
 
+def test_a_state_is_widened_alike_but_what_an_id_has_from_the_others_of_its_phone():
+    log = Log()
+    for name, source in (("id", "device"), ("other id", Source.INSTALLATION)):
+        log.say(name, record.StateSaid(began=True, purposes=(ADS,), source=source, mark="a"))
+    assert [each for each in Purpose if log.denies("id", each)] == [SALE, Purpose.SHARING, ADS]
+    assert [each for each in Purpose if log.denies("other id", each)] == [ADS]
+
+
 def test_a_signal_that_is_no_news_changes_nothing():
     log = Log()
     assert log.no("browser", source="gpc", signal=True)

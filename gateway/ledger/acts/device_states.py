@@ -19,7 +19,7 @@ from itertools import chain
 from gateway.fold.kin import family
 from gateway.fold.reading import Kin, come_back, read_noes, states_of
 from gateway.fold.record import Record, SaidOut, StateSaid
-from gateway.fold.state import Slate, widened
+from gateway.fold.state import Slate, denied_by_state, widened
 from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
@@ -37,7 +37,7 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
     """
     records.know_names(tx, subject, milliseconds(choice.at))
     slate, said = people_of(tx, [subject.key]).slate(), _state_of(choice)
-    wanted = {(said.source, said.mark, purpose) for purpose in widened(said.purposes)}
+    wanted = {(said.source, said.mark, purpose) for purpose in denied_by_state(said.source, said.purposes)}
     if all(wanted <= states_of(Kin(slate, name)) for name in family(slate, subject.key)):
         return None
     return records.append(tx, subject, choice, request, said)
@@ -82,7 +82,7 @@ def follow_installation(
     request, written, details = seals.new_event(at), 0, {"device": mark}
     for subject in subjects:
         held = denied_by_source(tx, subject.key, SOURCE, mark)
-        due = set(widened(tuple(owed.get(subject.key, ())))) | (set() if may_end else held)
+        due = {*owed.get(subject.key, ())} | (set() if may_end else held)
         if held - due:
             ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at, details=details)
             written += end_state(tx, subject, ended, request) is not None
@@ -106,7 +106,7 @@ def lift_state(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime
     gone = tuple(sorted({each for of in held.values() for each in of}))
     end_state(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
     for mark, of in held.items():
-        left = tuple(each for each in ALL_PURPOSES if each in of - set(widened((purpose,))))
+        left = tuple(each for each in ALL_PURPOSES if each in of - {purpose})
         details = {"device": mark} if mark else {}
         if left:
             begin_state(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
