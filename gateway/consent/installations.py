@@ -16,6 +16,7 @@ from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
+from gateway.desk.deletion_orders import DIGEST
 from gateway.fold.record import EVERYBODY
 from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed
@@ -97,19 +98,22 @@ class Installations:
         return token.with_reported(taken, attested, day), frozenset(keys) - set(taken)
 
     async def follow(self, token: DeviceToken, subjects: Sequence[Subject], reading: InstallationReading) -> None:
-        """Each id is denied what the others are; it ends once they are free, which nobody is told to be whom the caller
-        may not know. While the ledger cannot be written everybody is denied, and the next call does it.
+        """Each id is denied what the others are, those too that the token alone remembers; it ends once they are free,
+        which nobody is told to be whom the caller may not know. While the ledger cannot be written everybody is denied,
+        and the next call does it.
         """
         of_phone, phone = ids(subjects), self.subject(token)
-        everybody = [*phone.keys, *(key for each in of_phone for key in each.keys), *token.others(())]
-        if not of_phone or not self._is_news(of_phone, everybody, reading):
+        named = [key for each in of_phone for key in each.keys]
+        everybody = [*phone.keys, *named, *token.others(())]
+        every = [*of_phone, *(Subject(DIGEST, "", (key,)) for key in token.others(named))]
+        if not every or not self._is_news(every, everybody, reading):
             return
         at = self._clock()
 
         def job(tx: Transaction) -> None:
             folded, around = PhoneFolded(tx, everybody, token.mark), (phone, of_phone, everybody, reading)
-            due = {each.key: _owed(folded, each, around) for each in of_phone}
-            device_states.follow_installation(tx, of_phone, due, token.mark, at, may_end=not reading.unread)
+            due = {each.key: _owed(folded, each, around) for each in every}
+            device_states.follow_installation(tx, every, due, token.mark, at, may_end=not reading.unread)
 
         with contextlib.suppress(StoreUnavailable):
             await self._writer.commit(job, SECONDS)
@@ -182,13 +186,13 @@ def _owed(
     around: tuple[Subject, Sequence[Subject], Sequence[bytes], InstallationReading],
 ) -> set[Purpose]:
     """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
-    the id is nobody's yet, so that it tells nothing; and if an account has it, which says no for it, what the
-    installation said itself.
+    the id is nobody's yet and the call names it, so that it tells nothing; and if an account has it, which says no for
+    it, what the installation said itself.
     """
     itself, of_phone, everybody, reading = around
     others = [key for key in everybody if key not in subject.keys]
     strange = {key for each in of_phone if each.key in reading.unread for key in each.keys} | reading.unread
-    if not strange.isdisjoint(others) and subject.key not in reading.linked:
+    if subject in of_phone and not strange.isdisjoint(others) and subject.key not in reading.linked:
         return set(ALL_PURPOSES)
     known = [key for key in others if key not in strange]
     ids_of_phone = [key for key in everybody if key not in itself.keys]

@@ -3,7 +3,7 @@ R18, R4).
 """
 
 import pytest
-from support.people import gaid, named
+from support.people import ZERO, gaid, named
 
 from gateway.web.shell import page
 
@@ -68,6 +68,61 @@ async def test_the_next_person_who_signs_in_on_a_phone_is_not_freed_by_it(place)
     assert await place.reason(SECOND) == "opted_out"
     await claims(place, phone, "a2")
     assert await place.reason(SECOND) == "opted_out"
+
+
+# --- a no reaches the ids that the token remembers -----------------------------------------------------------------
+
+
+async def test_a_phone_that_withholds_its_ad_id_opts_out_the_one_it_had(place):
+    phone = place.phone(FIRST)
+    await phone.observes()
+    phone.ids = [named("idfa", ZERO)]
+    assert (await phone.chooses()).status_code == 201
+    assert {*phone.last["standing"].values()} == {"opted_out"}
+    assert await purposes_allowed(place, FIRST) == []
+
+
+async def test_a_phones_no_reaches_the_ad_ids_that_it_had_before(place):
+    phone = place.phone(FIRST)
+    await phone.observes()
+    phone.resets(2)
+    await phone.observes()
+    assert (await phone.chooses()).status_code == 201
+    assert await purposes_allowed(place, FIRST) == []
+    assert await place.reason(FIRST) == "opted_out"
+
+
+async def test_a_phones_no_reaches_them_where_an_account_that_is_not_shown_has_both(place):
+    phone = place.phone(FIRST)
+    await claims(place, phone)
+    phone.resets(2)
+    await claims(place, phone)
+    assert (await phone.chooses()).status_code == 201
+    assert await place.reason(FIRST) == "opted_out"
+    account = {"identifiers": [named("account", "a1")], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
+    assert (await place.ads.post("/v1/check", json=account)).json()["reason"] != "opted_out", "a state travels to nobody"
+
+
+async def test_it_ends_at_them_too_once_the_phone_is_free(place):
+    phone = place.phone(FIRST)
+    await phone.observes()
+    phone.resets(2)
+    await phone.observes()
+    await phone.chooses(purposes=["sale"])
+    for purpose in THREE:
+        await opts_in(place, SECOND, purpose, lambda: place.backend.attests(SECOND))
+    await phone.observes()
+    assert await purposes_allowed(place, FIRST) == [*THREE]
+
+
+async def test_what_a_phone_that_said_nothing_remembers_stays_as_it_is(place):
+    """Control."""
+    phone = place.phone(FIRST)
+    await phone.observes()
+    phone.resets(2)
+    await claims(place, phone)
+    await phone.observes()
+    assert await purposes_allowed(place, FIRST) == [*THREE]
 
 
 # --- a yes to one purpose opens that one (R4) ----------------------------------------------------------------------

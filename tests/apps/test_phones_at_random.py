@@ -81,7 +81,8 @@ class Life:
         self.said.add(self.number)
         if self.number in self.linked:
             self.account.add(self.number)
-        assert await self.reason(self.number) == "opted_out"
+        for number in self.ids:
+            assert await self.reason(number) == "opted_out"
 
     async def is_linked(self):
         await self.place.links("a1", self.here)
