@@ -10,12 +10,14 @@ import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from gateway.choice.law import AGES
 from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
+from gateway.desk import recipients_to_tell
 from gateway.desk.deletion_orders import DIGEST
 from gateway.fold.record import EVERYBODY
 from gateway.keys import seals
@@ -112,8 +114,11 @@ class Installations:
 
         def job(tx: Transaction) -> None:
             folded, around = PhoneFolded(tx, everybody, token.mark), (phone, of_phone, everybody, reading)
-            due = {each.key: _owed(folded, each, around) for each in every}
+            owed = {each.key: _owed(folded, each, around) for each in every}
+            due = {key: each.due for key, each in owed.items()}
             device_states.follow_installation(tx, every, due, token.mark, at, may_end=not reading.unread)
+            for each in every:
+                recipients_to_tell.tell_of_state(tx, each, owed[each.key].said, at)
 
         with contextlib.suppress(StoreUnavailable):
             await self._writer.commit(job, SECONDS)
@@ -180,25 +185,34 @@ class Installations:
         return await self._writer.commit(lambda tx: idempotency.spend(tx, jti, act, now))
 
 
+class OwedNoes(NamedTuple):
+    """What an id has from the others of its phone. `said`: by a person who is known, whose no its recipients hear;
+    `due`: with what is the same whatever stands there, of which nobody hears.
+    """
+
+    said: frozenset[Purpose]
+    due: frozenset[Purpose]
+
+
 def _owed(
     phone: PhoneFolded,
     subject: Subject,
     around: tuple[Subject, Sequence[Subject], Sequence[bytes], InstallationReading],
-) -> set[Purpose]:
-    """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
-    the id is nobody's yet and the call names it, so that it tells nothing; and if an account has it, which says no for
-    it, what the installation said itself.
+) -> OwedNoes:
+    """Where the standing of one of the others is not the caller's to know, everything is due, if the id is nobody's yet
+    and the call names it, so that it tells nothing; and if an account has it, which says no for it, what the
+    installation said itself.
     """
     itself, of_phone, everybody, reading = around
     others = [key for key in everybody if key not in subject.keys]
     strange = {key for each in of_phone if each.key in reading.unread for key in each.keys} | reading.unread
-    if subject in of_phone and not strange.isdisjoint(others) and subject.key not in reading.linked:
-        return set(ALL_PURPOSES)
     known = [key for key in others if key not in strange]
     ids_of_phone = [key for key in everybody if key not in itself.keys]
     lifted = frozenset[Purpose]() if strange else phone.came_back(itself.key, ids_of_phone)
     own = phone.owed_by_itself(subject.key, itself.key) if strange else set[Purpose]()
-    return phone.owed(subject.key, known, lifted) | own
+    said = frozenset(phone.owed(subject.key, known, lifted) | own)
+    tells = subject in of_phone and not strange.isdisjoint(others) and subject.key not in reading.linked
+    return OwedNoes(said, frozenset(ALL_PURPOSES) if tells else said)
 
 
 def _say_age(tx: Transaction, phone: Subject, mark: str, said: AgeOfCall, at: datetime) -> int:

@@ -309,6 +309,15 @@ def pass_no_on(
         own_systems.suppress(tx, named, said, at, came)
 
 
+def tell_of_state(tx: Transaction, subject: Subject, said: frozenset[Purpose], at: datetime) -> None:
+    """Of what an id of a phone is denied by a person's no on another one, as if that was said now: to whoever has the
+    id by its own names, for it goes on to nobody. `consent.installations` calls it.
+    """
+    if said:
+        names = family(people_of(tx, [subject.key]).slate(), subject.key)
+        pass_no_on(tx, [subject], said, named_by(subject) | names, at, lambda: None)
+
+
 def _reached(tx: Transaction, subject: Subject, *, unknown: bool) -> set[bytes]:
     """`unknown`: nobody hears of it but by the identifier's own names."""
     reached = named_by(subject)

@@ -2,9 +2,14 @@
 R18, R4).
 """
 
+import asyncio
+import contextlib
+import sqlite3
+
 import pytest
 from support.people import ZERO, gaid, named
 
+from gateway.consent import disclosing
 from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
@@ -99,8 +104,7 @@ async def test_a_phones_no_reaches_them_where_an_account_that_is_not_shown_has_b
     await claims(place, phone)
     assert (await phone.chooses()).status_code == 201
     assert await place.reason(FIRST) == "opted_out"
-    account = {"identifiers": [named("account", "a1")], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
-    assert (await place.ads.post("/v1/check", json=account)).json()["reason"] != "opted_out", "a state travels to nobody"
+    assert await place.reason(named("account", "a1")) != "opted_out", "a state travels to nobody"
 
 
 async def test_it_ends_at_them_too_once_the_phone_is_free(place):
@@ -123,6 +127,73 @@ async def test_what_a_phone_that_said_nothing_remembers_stays_as_it_is(place):
     await claims(place, phone)
     await phone.observes()
     assert await purposes_allowed(place, FIRST) == [*THREE]
+
+
+# --- whoever has an id is told of the no that reaches it -----------------------------------------------------------
+
+
+async def is_sent(place, identifier):
+    """An ad call names it alone, and teemo has it from then on."""
+    body = {"identifiers": [identifier], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"], "will_send": True}
+    assert (await place.ads.post("/v1/check", json=body)).json()["allowed"]
+    await asyncio.sleep(3 * COUNTED)
+
+
+def told(place):
+    """Recipients, and what they were told."""
+    with contextlib.closing(sqlite3.connect(f"file:{place.folder / 'ledger.sqlite3'}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT recipient, word FROM outbox").fetchall()
+
+
+COUNTED = 0.1  # seconds
+
+
+@pytest.fixture
+def counts_at_once(monkeypatch):
+    monkeypatch.setattr(disclosing, "PERIOD", COUNTED)
+
+
+TEEMO = [("teemo", "opt_out")]
+
+
+@pytest.mark.usefixtures("counts_at_once")
+async def test_whoever_has_the_new_ad_id_is_told_of_the_no_that_reaches_it(place):
+    phone = place.phone(FIRST)
+    await phone.observes()
+    await phone.chooses()
+    phone.resets(2)
+    await is_sent(place, SECOND)
+    assert told(place) == []
+    for _ in range(3):
+        await phone.observes()
+        assert told(place) == TEEMO, "once"
+
+
+@pytest.mark.usefixtures("counts_at_once")
+async def test_whoever_has_an_older_ad_id_is_told_of_the_no_that_reaches_it(place):
+    phone = place.phone(FIRST)
+    await phone.observes()
+    await is_sent(place, FIRST)
+    phone.resets(2)
+    await phone.observes()
+    await phone.chooses()
+    assert told(place) == TEEMO
+
+
+@pytest.mark.usefixtures("counts_at_once")
+async def test_of_what_is_denied_only_since_nobody_may_know_nobody_is_told(place):
+    """Told, it would be told apart whether the other id's person said no."""
+    await place.links("a1", FIRST)
+    await account_says_no(place)
+    phone = place.phone(FIRST)
+    await phone.observes()
+    await is_sent(place, SECOND)
+    phone.resets(2)
+    await phone.observes()
+    assert await place.reason(SECOND) == "opted_out"
+    assert told(place) == []
+    await claims(place, phone)
+    assert told(place) == TEEMO, "now it is known whose no it is"
 
 
 # --- a yes to one purpose opens that one (R4) ----------------------------------------------------------------------

@@ -39,12 +39,14 @@ class Life:
         return named("gaid", gaid(self.number))
 
     async def observes(self):
-        """As soon as it is somebody's the app brings who is signed in, mostly: else it is told nothing, and nobody is
-        freer than before.
-        """
+        """As soon as it is somebody's the app brings who is signed in, mostly."""
         taken_in = self.number <= tokens.NEW  # more new ids in a month nobody believes without a proof
         if self.linked and taken_in and self.chance.random() < FORGETS:
-            return await self.observes_as_nobody()
+            await self.observes_as_nobody()
+        else:
+            await self.observes_with_proof()
+
+    async def observes_with_proof(self):
         proof = {"proof": self.place.backend.proof()} if self.linked else {}
         answer = await self.phone.observes(**proof)
         assert answer.status_code == 200
@@ -55,6 +57,7 @@ class Life:
         assert (self.phone.last["standing"]["sale"] == "opted_out") is (self.phone.last["sdks"]["teemo"] == "stop")
 
     async def observes_as_nobody(self):
+        """It is told nothing, and nobody is freer than before."""
         before = await self.reason(self.number)
         assert (await self.phone.observes()).status_code == 200
         if self.is_out() or before == "opted_out":
