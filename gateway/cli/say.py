@@ -114,6 +114,8 @@ def choose(
     for subject in named.subjects:
         if subject.further:
             click.echo(f"a number without its country code, read as {readings(subject)}")
+    if tie and sum(subject.is_account for subject in named.subjects) > 1:
+        click.echo("of several accounts none is tied to anything", err=True)
     if came and (last := house.telling.calendar.deadline(choice, came)) < at:
         click.echo(f"late: its fifteen business days ended on {last:%Y-%m-%d}; note why with the case", err=True)
     options.all_used(named, stated)

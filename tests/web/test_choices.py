@@ -369,6 +369,21 @@ async def test_what_the_desk_lists_with_an_account_is_tied_to_it(keyed):
     assert await reason(keyed, named("gaid", gaid(1))) == "opted_out"
 
 
+async def test_of_several_accounts_that_the_desk_lists_none_gets_another_ones_things(keyed, tmp_path):
+    """R12: nobody said whose they are. The desk is told."""
+    both = named("account", "a1"), named("account", "a2")
+    answer = await keyed.post(PATH, json=opt_out(*both, named("gaid", gaid(1)), purposes=["profiling"]))
+    assert answer.status_code == 201
+    untied = {"pointer": "/identifiers", "reason": "of several accounts: none is tied to anything"}
+    assert answer.json()["ignored"] == [untied]
+    await keyed.post(PATH, json=opt_out(both[1], purposes=["sale"]))
+    assert await reason(keyed, both[1]) == "opted_out"
+    assert await reason(keyed, both[0]) != "opted_out"
+    assert await reason(keyed, named("gaid", gaid(1))) != "opted_out"
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT count(*) FROM link_event").fetchone() == (0,)
+
+
 # --- signals beside a choice, and what the app keeps ---------------------------------------------------------------
 
 

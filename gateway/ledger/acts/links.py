@@ -97,9 +97,11 @@ def _know(tx: Transaction, account: Subject, identifiers: Sequence[Subject], now
 def tie(
     tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
 ) -> None:
-    """An account, where there is one, has the others from now on."""
-    if account is not None:
-        others = [subject for subject in subjects if subject.key != account.key]
+    """An account, where there is one, has the others from now on; none of them where another account is among these,
+    for nobody said whose they are (R12).
+    """
+    others = [subject for subject in subjects if account is None or subject.key != account.key]
+    if account is not None and not any(other.is_account for other in others):
         link_identifiers(tx, account, others, Span(now), now, claimed=claimed)
 
 

@@ -238,6 +238,8 @@ class Choices:
             raise said.call.unusable()
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
+        if tie and sum(each.is_account for each in named.subjects) > 1:
+            said.ignore("/identifiers", "of several accounts: none is tied to anything")
         heard = said.call.heard(said.key)
         heard = heard.without_endings() if named.respelled else heard
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
