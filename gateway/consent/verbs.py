@@ -46,9 +46,10 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, KeptRequest, a_no_waits, enter_waiting, request_answer
+from gateway.desk.emergency import Emergency, a_no_waits, enter_waiting
 from gateway.desk.forgetting import erasure
 from gateway.desk.history import Rebuilt
+from gateway.desk.kept_request import KeptRequest, request_answer
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import device_states, idempotency, links, office_acts, records

@@ -26,194 +26,31 @@ import base64
 import contextlib
 import errno
 import hmac
-import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from gateway.choice import identity
-from gateway.choice.identity import NormalIdentifier, kinds
-from gateway.desk import late_noes, recipients_to_tell
+from gateway.desk.kept_request import KeptRequest, read_request
 from gateway.disk import locked, make_beside, sync_folder, write_durably
 from gateway.keys import seals
-from gateway.keys.secret_files import Secrets, wrap
-from gateway.ledger.acts import idempotency, links, records
+from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts.folded_people import named_by
-from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.schema import OF_REQUEST
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment, subject_of
+from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import PERIOD, LedgerWatch
 from gateway.ledger.writer import Writer
-from gateway.terms import ChoiceKind, Purpose, Unusable
+from gateway.terms import Purpose, Unusable
 
-
-@dataclass(frozen=True, slots=True)
-class KeptRequest:
-    """`repeat`: what `idempotency.named` made of the caller's Idempotency-Key, or nothing. `tie`: link what was listed
-    to the account among it. `signal`: heard and not chosen, so an entry only where it changes something.
-    """
-
-    request: bytes
-    subjects: tuple[Subject, ...] = field(repr=False)
-    choice: Choice
-    repeat: idempotency.RequestName | None = None
-    tie: bool = False
-    signal: bool = False
-
-    def enter(self, tx: Transaction, *, late: bool = False) -> list[Written]:
-        """Writes it: one entry a subject, which it returns. `late`: it was accepted before, so that whoever had then
-        what it names says it too (`desk.late_noes`), and nothing that passed on since is tied to anybody.
-        """
-        passed = late_noes.passed_on(tx, self.subjects, self.choice) if late else {}
-        if self.tie:
-            listed = [subject for subject in self.subjects if not subject.reading]
-            still = [subject for subject in listed if subject.key not in passed]
-            links.tie(tx, account_of(listed), still, milliseconds(self.choice.at))
-        said = [(subject, self.choice) for subject in self.subjects]
-        said = late_noes.as_of_then(tx, said, passed) if passed else said
-        if self.signal:
-            heard = [recipients_to_tell.hear_and_tell(tx, *each, self.request) for each in said]
-            return [written for written in heard if written]
-        written = [recipients_to_tell.write_and_tell(tx, *each, self.request) for each in said]
-        return written[: len(self.subjects)]  # no answer tells that there are others
-
-    @property
-    def asks(self) -> Mapping[str, Collection[bytes]]:
-        """What will be looked for when it is written."""
-        names = {key for subject in self.subjects for key in named_by(subject)}
-        accounts = [subject.key for subject in self.subjects if subject.is_account]
-        known = [self.repeat.name] if self.repeat else []
-        return {recipients_to_tell.LEFT: names, records.NAMED: accounts, idempotency.KNOWN: known}
-
-    @property
-    def act(self) -> object:
-        """By which another sending of the same is known, where its caller sent an Idempotency-Key."""
-        return self.repeat and (self.repeat, *(subject.key for subject in self.subjects))
-
-    def enter_once(self, tx: Transaction) -> bool:
-        """Writes it unless it is there already, or another sending of the same that is no older: behind an older one
-        a yes may have come, and this was acknowledged as a no of now. Whether it wrote.
-        """
-        if tx.db.execute(KEPT, (self.request,)).fetchone():
-            return False
-        at = milliseconds(self.choice.at)
-        answer = partial(self.enter, tx, late=True)
-        _, replayed = idempotency.once(tx, self.repeat, at, lambda: request_answer(answer()), no=True)
-        if replayed and (is_later := idempotency.is_answered_before(tx, self.repeat, at)):
-            answer()
-        return not replayed or is_later
-
-    def text(self, peppers: Sequence[bytes]) -> bytes:
-        """`peppers`: those that wrap its keys."""
-        choice, notice, repeat = self.choice, self.choice.notice, self.repeat
-        members = {
-            "request": self.request.hex(),
-            "peppers": len(peppers),
-            "last": _pepper_mark(peppers),
-            "tie": self.tie,
-            "signal": self.signal,
-            "subjects": [_shown(subject) for subject in self.subjects],
-            "choice": choice.kind,
-            "purposes": choice.purposes,
-            "source": choice.source,
-            "at": milliseconds(choice.at),
-            "place": choice.place,
-            "manner": choice.manner,
-            "received": milliseconds(choice.received) if choice.received else None,
-            "details": choice.details,
-            "notice": [notice.sha256.hex(), notice.version, notice.language] if notice else None,
-            "repeat": [repeat.name.hex(), repeat.content.hex()] if repeat else None,
-        }
-        return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-
-
-def account_of(subjects: Sequence[Subject]) -> Subject | None:
-    """The account among what was listed."""
-    return next((subject for subject in subjects if subject.is_account), None)
-
-
-def request_answer(written: Sequence[Written]) -> bytes:
-    """What an Idempotency-Key is answered with."""
-    return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
-
-
-def read_request(text: bytes, secrets: Secrets) -> KeptRequest:
-    """What `text` made, its keys under every pepper of now. Raises ValueError for what is none."""
-    try:
-        return _read_members(json.loads(text), secrets)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError("not a kept request") from error
-
-
-def _read_members(members: dict[str, Any], secrets: Secrets) -> KeptRequest:
-    under, fresh = secrets.peppers[: members["peppers"]], secrets.peppers[members["peppers"] :]
-    are_here = len(under) == members["peppers"] and members.get("last") in (None, _pepper_mark(under))
-
-    def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
-        return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
-
-    def subject(kind: str, value: str, own: Sequence[str], more: Sequence[str], box: str, reading: object) -> Subject:
-        if not are_here:
-            return replace(_named_anew(kind, value, secrets), reading=bool(reading))
-        return Subject(kind, value, keys(own), keys(more), keys([box])[0] if box else None, reading=bool(reading))
-
-    subjects = tuple(subject(*told) for told in members["subjects"])
-    notice, repeat, received = members["notice"], members["repeat"], members["received"]
-    choice = Choice(
-        ChoiceKind(members["choice"]),
-        tuple(map(Purpose, members["purposes"])),
-        members["source"],
-        moment(members["at"]),
-        members["place"],
-        Notice(bytes.fromhex(notice[0]), notice[1], notice[2]) if notice else None,
-        members["manner"],
-        None if received is None else moment(received),
-        details=members["details"],
-    )
-    named = idempotency.RequestName(*map(bytes.fromhex, repeat)) if repeat else None
-    request = bytes.fromhex(members["request"])
-    return KeptRequest(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])
-
-
-def _named_anew(kind: str, value: str, secrets: Secrets) -> Subject:
-    """Whom a line names whose keys are under a pepper that is gone: nobody would ever ask for them. Raises ValueError
-    where its value does not say so by itself.
-    """
-    read = kinds.alone(kind, value) if kind in ("browser", "device") else identity.read_kept(kind, value)
-    if not value or not isinstance(read, NormalIdentifier) or (read.kind, read.value) != (kind, value):
-        raise ValueError("keys under a pepper that is gone")
-    return replace(subject_of(read, secrets), further=(), possible=())  # a line lists those as subjects of their own
-
-
-def _pepper_mark(peppers: Sequence[bytes]) -> str:
-    """By which the last one is told from another in its place."""
-    return hmac.digest(peppers[-1], PEPPER, "sha256")[:NAME_BYTES].hex()
-
-
-def _shown(subject: Subject) -> list[Any]:
-    box = subject.mailbox.hex() if subject.mailbox is not None else ""
-    return [subject.kind, subject.value, _hex(subject.keys), _hex(subject.looser), box, subject.reading]
-
-
-def _hex(keys: Sequence[bytes]) -> list[str]:
-    return [key.hex() for key in keys]
-
-
-# Of whom it was entered may have been unlinked since: nothing but the receipt's place stands then.
-KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST} UNION ALL SELECT 1 FROM unlinked_event u WHERE u.event = ?1"  # noqa: S608 - ours
 NO_ENTRY = 2**63 - 1  # a place that no log comes to
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
-PEPPER = b"emergency-pepper/1"
 NAME_BYTES = 8
 
 

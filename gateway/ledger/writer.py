@@ -431,12 +431,11 @@ class Writer:
 
     def _refill(self) -> None:
         """Behind the answers. Where it cannot be done the next batch tries again, and is refused if it has no key."""
-        if self._vault is None or self._failing:
-            return
-        with contextlib.suppress(sqlite3.Error, LedgerRefused, OSError):
-            if self._vault.is_low():
-                with self.store.held():
-                    self._vault.refill()
+        if self._vault is not None and not self._failing:
+            with contextlib.suppress(sqlite3.Error, LedgerRefused, OSError):
+                if self._vault.is_low():
+                    with self.store.held():
+                        self._vault.refill()
 
     def _finish_erasures(self) -> None:
         """What cannot be finished now is tried again with the next batch, or a second later."""

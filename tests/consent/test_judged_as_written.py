@@ -17,8 +17,9 @@ from gateway.consent.installations import AgeOfCall, Installations
 from gateway.consent.still_out import YesRests
 from gateway.desk import emergency
 from gateway.desk.documents import Document
-from gateway.desk.emergency import Intake, KeptRequest, waiting_of
+from gateway.desk.emergency import Intake, waiting_of
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.kept_request import KeptRequest
 from gateway.disk import locked
 from gateway.keys.seals import new_event, unb64
 from gateway.ledger.acts import idempotency, records

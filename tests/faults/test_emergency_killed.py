@@ -18,7 +18,8 @@ BEGINS = """
 import contextlib, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import Emergency
+from gateway.desk.kept_request import KeptRequest
 from gateway.keys import secret_files
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject

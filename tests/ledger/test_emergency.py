@@ -11,7 +11,8 @@ from support.people import email, named
 
 from gateway import disk
 from gateway.desk import emergency
-from gateway.desk.emergency import LABEL, Emergency, KeptRequest
+from gateway.desk.emergency import LABEL, Emergency
+from gateway.desk.kept_request import KeptRequest
 from gateway.disk import locked, write_durably
 from gateway.keys import seals, secret_files
 from gateway.ledger.acts import idempotency

@@ -19,7 +19,7 @@ from support.spellings import until
 from gateway.app import maintenance, state_keeper
 from gateway.app.composition import kept_beside, open_house
 from gateway.desk import emergency
-from gateway.desk.emergency import KeptRequest
+from gateway.desk.kept_request import KeptRequest
 from gateway.keys import secret_files
 from gateway.ledger import schema
 from gateway.ledger import writer as writing

@@ -9,7 +9,7 @@ from support.people import GAID, email, phone
 
 from gateway.desk import disclosures
 from gateway.desk.disclosures import Intended
-from gateway.desk.emergency import KeptRequest
+from gateway.desk.kept_request import KeptRequest
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger.audit import verify
 from gateway.ledger.subjects import RESIDES, Choice

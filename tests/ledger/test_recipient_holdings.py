@@ -15,9 +15,9 @@ from gateway.choice.recipient import Holds
 from gateway.consent import people
 from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.disclosures import Counted, Intended
-from gateway.desk.emergency import KeptRequest
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.kept_request import KeptRequest
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import ToldWord
 from gateway.desk.suppression import suppression_of

@@ -15,7 +15,8 @@ from support.people import gaid, named
 from support.postgres_proxy import Cut, PostgresProxy
 
 from gateway.app.composition import migrate, open_house
-from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import Emergency
+from gateway.desk.kept_request import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 

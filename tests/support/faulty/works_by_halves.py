@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 from gateway.cli import main
-from gateway.desk.emergency import KeptRequest
+from gateway.desk.kept_request import KeptRequest
 
 honest = KeptRequest.enter
 
