@@ -65,6 +65,7 @@ class Crowd:
     def settled(self):
         """Once nothing waits, everybody asks again by the same ids, and gets the answer that is there."""
         until(lambda: not self.house.consent.emergency.waiting())
+        until(self.house.consent.emergency.path.exists)  # beside this machine's checkpoint
         for number, key in enumerate(self.asked):
             again = asyncio.run(self.house.consent.choose(*self.words(number), key=key, body=b"no"))
             assert again.replayed, number
