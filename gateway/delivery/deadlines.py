@@ -1,7 +1,8 @@
 """By when a recipient has to be told, for `consent.telling`: business days of a holiday calendar, or calendar days.
 
 An opt-out is complied with "no later than 15 business days from the date the business receives the request", and that
-is when recipients are told (11 CCR 7026(f)(1), (2); 7027(g)). A deletion is passed on within 45 days (7021(b), 7022).
+is when recipients are told (11 CCR 7026(f)(1), (2); 7027(g)). A deletion is passed on within 45 days (7021(b), 7022). A
+no to marketing by e-mail, text or call has 10 business days (15 USC 7704(a)(4), 47 CFR 64.1200(a)(10); R21).
 """
 
 from collections.abc import Collection
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
-OPT_OUT_BUSINESS_DAYS = 15
+OPT_OUT_BUSINESS_DAYS, MARKETING_BUSINESS_DAYS = 15, 10
 DELETION_DAYS = 45
 WEEKEND = 5  # Monday is 0
 LAST_ZONE = timedelta(hours=12)  # behind UTC: where a day ends last
@@ -40,9 +41,17 @@ class Calendar:
         evening in California comes on the next day in UTC, and is not to be a day late there: it counts from the day
         that it was in the last zone.
         """
-        day = (received.astimezone(UTC) - LAST_ZONE).date()
-        last = day + timedelta(days=DELETION_DAYS) if word in DELETES else self.after(day, OPT_OUT_BUSINESS_DAYS)
-        return datetime.combine(last, time.max, UTC)
+        if word not in DELETES:
+            return self.within(received, OPT_OUT_BUSINESS_DAYS)
+        return datetime.combine(_day(received) + timedelta(days=DELETION_DAYS), time.max, UTC)
+
+    def within(self, received: datetime, days: int) -> datetime:
+        """The last moment of so many business days, counted in the same way."""
+        return datetime.combine(self.after(_day(received), days), time.max, UTC)
+
+
+def _day(received: datetime) -> date:
+    return (received.astimezone(UTC) - LAST_ZONE).date()
 
 
 @cache

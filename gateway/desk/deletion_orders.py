@@ -222,7 +222,8 @@ def _is_hash_of_listed(tx: Transaction, key: bytes, kinds: Collection[str]) -> b
 def _left_by_a_yes(tx: Transaction, key: bytes, names: Iterable[bytes], at: datetime) -> bool:
     """Whether all that is kept left for what its person came back to: by their own word, behind the list's."""
     names, standing = [*names], people_of(tx, [key]).standing(key, milliseconds(at))
-    purposes = {each for left in (*_held(tx, names), *_got(tx, names)) for each in left.purposes}
+    left = [*(each.purposes for each in _held(tx, names)), *(each.purposes for each in _got(tx, names))]
+    purposes = set[str]().union(*left)
     return bool(purposes) and purposes <= {each for each in ALL_PURPOSES if not standing.denies(each)}
 
 
@@ -273,7 +274,7 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, who
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
     named |= _called(tx, slate, names)  # while it is known
     if left or not before:
-        whom, came = [Subject(DIGEST, "", (key,))], HowItCame(manner=Source.DROP)
+        whom, came = [Subject(DIGEST, "", (key,))], HowItCame(_downloaded(tx, ids[0], at), manner=Source.DROP)
         order = ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True, beside=frozenset(beside))
         erase(tx, order, os.urandom(16))
     _ask_systems(tx, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
@@ -281,6 +282,12 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, who
     if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)) or _got(tx, mine):
         messages.add(os.urandom(16))  # of a message that nobody can send: it stays open
     tx.db.executemany(ASKS, [(message, id_) for message in sorted(messages) for id_ in ids])
+
+
+def _downloaded(tx: Transaction, id_: str, at: datetime) -> datetime:
+    """The noon of the day from which its days count; it may not have come yet."""
+    day = date.fromordinal(tx.db.execute(RECEIVED, (id_,)).fetchone()[1])
+    return min(at, datetime.combine(day, time(12), UTC))
 
 
 def _got(tx: Transaction, names: Iterable[bytes]) -> list[Got]:

@@ -11,8 +11,10 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, StrEnum
 
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
@@ -96,9 +98,10 @@ def queue(
     *,
     received: int | None = None,
     word: str = "",
+    last: datetime | None = None,
 ) -> None:
     """One message, due at once. `received`: when the request came, where that was earlier. `word`: what it asks for,
-    where it does not say so itself.
+    where it does not say so itself. `last`: the last moment, where the request has one of its own.
     """
     person, name = tx.persons.new_person(), os.urandom(16)
     body = json.dumps(content, separators=(",", ":")).encode()
@@ -107,6 +110,8 @@ def queue(
         "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (name, recipient, now, person.person, sealed, now, word or content["type"], received),
     )
+    if last:
+        tx.db.execute("INSERT INTO system_order VALUES (?, NULL, ?)", (name, milliseconds(last)))
     tx.queued.append(name)
 
 

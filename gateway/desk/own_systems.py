@@ -18,7 +18,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from gateway.choice import identity
-from gateway.delivery.deadlines import Calendar
+from gateway.delivery.deadlines import MARKETING_BUSINESS_DAYS, Calendar
 from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
@@ -28,6 +28,7 @@ from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
+from gateway.terms import Purpose
 
 T = TypeVar("T")
 PREFIX = "system:"  # no recipient has a colon in its name
@@ -38,19 +39,22 @@ DUTY = {
     OPT_OUT: "Use nothing that you have under these identifiers for these purposes.",
 }
 BY_HAND = "by hand: "
+MARKETING = frozenset({Purpose.MARKETING_EMAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL})
 SYSTEMS = "SELECT name, kinds, suppressed FROM own_system ORDER BY name"
 ORDERED = """
 SELECT s.event, o.id, o.recipient, o.state, o.tries, o.answer, coalesce(o.received, o.at), s.last, o.taken
 FROM system_order s JOIN outbox o ON o.id = s.message
 """
-OPEN = f"{ORDERED} WHERE o.state <> 'delivered' ORDER BY s.last, o.recipient, o.id LIMIT ?"
+# Other messages may have a last moment of their own, too.
+OURS = f"o.word = '{DELETE}' AND substr(o.recipient, 1, {len(PREFIX)}) = '{PREFIX}'"
+OPEN = f"{ORDERED} WHERE o.state <> 'delivered' AND {OURS} ORDER BY s.last, o.recipient, o.id LIMIT ?"
 OPEN_COUNTS = (
-    "SELECT o.recipient, count(*) FROM system_order s JOIN outbox o ON o.id = s.message WHERE o.state <> 'delivered'"
-    " GROUP BY o.recipient ORDER BY o.recipient"
+    "SELECT o.recipient, count(*) FROM system_order s JOIN outbox o ON o.id = s.message"  # noqa: S608 - ours
+    f" WHERE o.state <> 'delivered' AND {OURS} GROUP BY o.recipient ORDER BY o.recipient"
 )
 OF_EVENTS = f"{ORDERED} WHERE s.event IN ({{marks}}) ORDER BY s.last, o.recipient, o.id"
 ACTS = "SELECT request FROM detail WHERE key = ? AND seq >= ?"
-DONE = f"{ORDERED} WHERE o.state = 'delivered' ORDER BY o.taken DESC LIMIT ?"
+DONE = f"{ORDERED} WHERE o.state = 'delivered' AND {OURS} ORDER BY o.taken DESC LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,11 @@ def _content(word: str, identifiers: Iterable[tuple[str, str]], at: datetime) ->
     return {"type": word, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
 
+def marketing_last(purposes: Iterable[str], received: datetime) -> datetime | None:
+    """By when a no to marketing has to be complied with, where it is one of these purposes (R21)."""
+    return None if MARKETING.isdisjoint(purposes) else Calendar().within(received, MARKETING_BUSINESS_DAYS)
+
+
 def last_moment(place: str, received: datetime) -> datetime:
     """By when a request to delete has to be complied with that came from a place at a moment. More time that was taken
     for its answer is not the systems'.
@@ -171,7 +180,7 @@ def suppress(
     """A no, told to each system that knows somebody by these; not twice before they said yes in between. `named`: what
     each key is called, by kind.
     """
-    now, words = milliseconds(at), sorted(purposes)
+    now, words, last = milliseconds(at), sorted(purposes), marketing_last(purposes, received or at)
     for system in registered(tx) if words else ():
         if not system.suppressed:
             continue
@@ -181,7 +190,8 @@ def suppress(
             recipient_holdings.informed(tx, system.recipient, news, words, now)
             identifiers = {each for key in news for each in found[key]}
             content = _content(OPT_OUT, identifiers, at) | {"purposes": words}
-            outbox.queue(tx, system.recipient, content, now, received=milliseconds(received) if received else None)
+            came = milliseconds(received) if received else None
+            outbox.queue(tx, system.recipient, content, now, received=came, last=last)
 
 
 def _is_news(tx: Transaction, system: OwnSystem, key: bytes, words: Iterable[str]) -> bool:
@@ -259,7 +269,8 @@ def read_deletions(tx: Transaction, recipient: str, most: int = -1) -> list[Mess
 def deleted_by_hand(tx: Transaction, message: bytes, officer: str, now: int) -> str:
     """An officer looked, and it is deleted there. Returns in which system. Raises `NoSuchDeletion`."""
     row = tx.db.execute(
-        "SELECT recipient FROM outbox JOIN system_order ON message = id WHERE id = ? AND state <> 'delivered'",
+        f"SELECT o.recipient FROM outbox o JOIN system_order ON message = id WHERE id = ? AND {OURS}"  # noqa: S608 - ours
+        " AND state <> 'delivered'",
         (message,),
     ).fetchone()
     if row is None:

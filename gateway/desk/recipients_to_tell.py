@@ -99,6 +99,7 @@ class Addressed:
 
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     named: set[bytes] = field(default_factory=set)
+    lasts: set[datetime] = field(default_factory=set)
 
 
 def forms(subject: Subject) -> dict[str, str]:
@@ -140,9 +141,12 @@ def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Ident
 
 
 def tell_recipients(
-    tx: Transaction, found: Iterable[tuple[Identified, ToldWord]], at: datetime, received: datetime | None = None
-) -> None:
-    """One message to each recipient for each word, of what is news to it."""
+    tx: Transaction, found: Iterable[tuple[Identified, ToldWord]], at: datetime, received: datetime | None = None,
+    last: Callable[[Got], datetime | None] = lambda _: None,
+) -> None:  # fmt: skip
+    """One message to each recipient for each word, of what is news to it. `last`: by when it has to be told of what it
+    got, where the request has a last moment of its own.
+    """
     now, addressed = milliseconds(at), dict[tuple[str, ToldWord], Addressed]()
     for each, word in found:
         got = each.got
@@ -150,10 +154,12 @@ def tell_recipients(
             message_to = addressed.setdefault((got.recipient, word), Addressed())
             message_to.identifiers |= set(each.identifiers.items())
             message_to.named.add(each.named)
+            message_to.lasts.update(filter(None, [last(got)]))
     for (recipient, word), message_to in sorted(addressed.items()):
         recipient_holdings.informed(tx, recipient, sorted(message_to.named), [word], now)
         content = message(word, message_to.identifiers, at)
-        outbox.queue(tx, recipient, content, now, received=milliseconds(received) if received else None)
+        came, soonest = milliseconds(received) if received else None, min(message_to.lasts, default=None)
+        outbox.queue(tx, recipient, content, now, received=came, last=soonest)
 
 
 def message(word: ToldWord, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
@@ -303,7 +309,7 @@ def pass_no_on(
     """
     stopped, has_systems = list(_stopped(tx, subjects, said, reached)), own_systems.registered(tx)
     came = received() if stopped or has_systems else None
-    tell_recipients(tx, stopped, at, came)
+    tell_recipients(tx, stopped, at, came, lambda got: own_systems.marketing_last(said & got.purposes, came or at))
     if has_systems:
         named = _accounts_among(tx, reached) | {each.key: in_every_form(each) for each in subjects}
         own_systems.suppress(tx, named, said, at, came)

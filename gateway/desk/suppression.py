@@ -113,14 +113,14 @@ def suppression_of(
     found = Suppression(_position(tx))
     since = _entries(earlier, found.position) if earlier else 0
     told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
-    held = {named: kept for named, *kept in recipient_holdings.held_by(tx, recipient)}
+    held = {each[0]: each[1:] for each in recipient_holdings.held_by(tx, recipient)}
     said = SaidSince(tx, since) if since else None
     new = [
         named
         for named in (*held, *(each for each in told if each not in held))
         if said is None
         or (named in told and told[named][0] >= since)
-        or (named in held and held[named][-1] >= since)  # who said no long ago may have left since
+        or (named in held and held[named][2] >= since)  # who said no long ago may have left since
         or any(said.was_said(name, since) for name in _asked_about(tx, named))
     ]
     for named in _denied(tx, new, purposes):

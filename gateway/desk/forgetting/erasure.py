@@ -152,7 +152,9 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
-    recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at, order.came.received)
+    received, last = order.came.received, _last(order) if order.came.place else None
+    deletions = ((each, ToldWord.DELETE) for each in found)
+    recipients_to_tell.tell_recipients(tx, deletions, order.at, received, lambda _: last)
     _ask_systems(tx, order, _names(order, names, found, own), own, event)
     if order.mode is Erasing.CHILD:
         recipients_to_tell.tell_backend(tx, order.subjects, order.at)
@@ -162,6 +164,11 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
     known = {*names, *recipient_holdings.keys_among(tx, own)}
     staying = recipients_to_tell.untold(tx, found, names, own, strictly=order.is_listed)
     return recipients_to_tell.forget_recipients(tx, known, own, staying, whole=order.is_listed)
+
+
+def _last(order: ErasureOrder) -> datetime:
+    """By when it has to be passed on, where the person lives: in Europe within a month."""
+    return own_systems.last_moment(order.came.place, order.came.received or order.at)
 
 
 def _names(
@@ -179,8 +186,7 @@ def _ask_systems(
     """Each by the request's own clock. Of a state's list `desk.deletion_orders` asks, which answers for it."""
     if order.is_listed:
         return
-    received = order.came.received or order.at
-    last = own_systems.last_moment(order.came.place, received)
+    last = _last(order)
     known = own_systems.registered(tx)
     before = own_systems.still_named(tx, own) if known else {}
     for system in known:
