@@ -180,7 +180,7 @@ def raise_where_overtaken(
 def out_after(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, at: int) -> bool:
     """Whether any of the subjects was opted out of a purpose since a moment, by itself or from afar."""
     slate = _folded(tx, subjects).slate()
-    own = [bit for subject in subjects if (bit := slate.row(subject.key).own.get(purpose))]
+    own = [bit for subject in subjects for each, bit in slate.row(subject.key).noes() if each is purpose]
     said = {bit.dated for bit in own} | {last_said(no.bit) for no in _holding(slate, subjects, purpose)}
     times = (tx.db.execute(AT, (seq,)).fetchone() for seq in said if seq > NO_RECORD)
     return any(row and row[0] >= at for row in times) or any(

@@ -475,7 +475,7 @@ def _denied(slate: Slate, account: bytes, apart: Container[bytes]) -> Iterator[P
     """What an account denies to those whom it has, but for what `apart` said; its own first, for it may have hundreds
     of browsers.
     """
-    for bits in (slate.row(account).own.items, partial(passed_on, slate, account, apart, NO_RECORD)):
+    for bits in (slate.row(account).noes, partial(passed_on, slate, account, apart, NO_RECORD)):
         yield from (purpose for purpose, bit in bits() if bit.denies(slate.voids))
 
 

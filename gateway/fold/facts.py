@@ -6,7 +6,7 @@ from gateway.choice.law import AGES
 from gateway.choice.place import is_named, is_state
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
-from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
+from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down, said_alike
 from gateway.fold.reading import is_child
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, denied_by_state
@@ -152,12 +152,14 @@ def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
     key, via, bit = record.key, said.via, Bit(said.origin, NO_RECORD, record.seq, "", SEVERAL)
     up = slate.edge(via, said.origin).up
+    mine = said_alike(sent := up.get(said.purpose, ()), bit)
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
-    elif any(each.denies(slate.voids) for each in up.get(said.purpose, ())) and (key == via or _reads(slate, via, key)):
+    elif any(each.denies(slate.voids) for each in mine) and (key == via or _reads(slate, via, key)):
         return
     elif key == via:
-        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (bit,)})
+        orders = filter(Bit.is_order, sent)
+        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (*orders, bit)})
     else:
         leave_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
@@ -172,9 +174,9 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     end_yes(slate, record.key, (said.purpose,))
     if said.no:
         cover = Cover(b"", record.seq, said.screen)
-        cover_own(slate, record.key, said.purpose, cover)
+        cover_own(slate, record.key, said.purpose, cover, ("own",))  # what a list says stands until it takes it back
         for account in slate.row(record.key).accounts:
-            cover_edge(slate, account, record.key, "up", said.purpose, cover)
+            cover_edge(slate, account, record.key, "up", said.purpose, cover, lambda bit: not bit.is_order())
 
 
 def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:

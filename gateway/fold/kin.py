@@ -5,7 +5,7 @@ says for it; from one to the other nothing goes. What is said of one spelling of
 none has the accounts of another. Reads only.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from gateway.fold.state import EMPTY, NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
 from gateway.terms import Purpose
@@ -85,11 +85,13 @@ def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[byt
     return {each for key in keys for each in slate.row(key).accounts if slate.edge(each, key).carries(at)}
 
 
-def holder_since(row: KeyRow) -> dict[Purpose, Bit]:
+def holder_since(row: KeyRow, side: str = "own") -> dict[Purpose, Bit]:
     """Of a key's noes those that its present holder said: a number or mailbox passes to other people, and what the
-    holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5).
+    holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5). `side`: of its
+    row; `orders` are those that a state's list said of them.
     """
-    return {purpose: bit for purpose, bit in row.own.items() if bit.seq >= row.since}
+    said: Mapping[Purpose, Bit] = getattr(row, side)
+    return {purpose: bit for purpose, bit in said.items() if bit.seq >= row.since}
 
 
 def passed_on(slate: Slate, account: bytes, apart: Container[bytes], past: int) -> list[tuple[Purpose, Bit]]:
@@ -97,7 +99,7 @@ def passed_on(slate: Slate, account: bytes, apart: Container[bytes], past: int) 
     also by what it has no more; but for what `apart` sent, who have it themselves, and what came before `past`.
     """
     row = slate.row(account)
-    found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items())]
+    found = [*row.noes(), *((place[0], bit) for place, bit in row.kept.items())]
     for member in row.members:
         if member not in apart:
             found += bits_of(slate.edge(account, member).up)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gateway.fold.facts import leave_facts
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, passed_on, roads, roots, with_looser
-from gateway.fold.noes import end_yes, leave_what_came, revoke_over, send_up, take_over
+from gateway.fold.noes import NOES, end_yes, leave_what_came, revoke_over, send_up, take_over
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate, bits_of
 
@@ -47,8 +47,9 @@ def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], se
     """What these said themselves, as far as their present holder did."""
     for account in accounts:
         for origin in origins:
-            if bits := holder_since(slate.row(origin)):
-                send_up(slate, account, origin, bits, seq)
+            for side in NOES:
+                if bits := holder_since(slate.row(origin), side):
+                    send_up(slate, account, origin, bits, seq)
 
 
 def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) -> None:
@@ -56,9 +57,9 @@ def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) 
     for name in names:
         down = slate.edge(account, name).down
         if down and all(has(slate, account, root) for root in roots(slate, name)):
-            voids = slate.voids
-            stands = {(each, bit.who) for each, bit in passed_on(slate, account, (), NO_RECORD) if bit.denies(voids)}
-            left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
+            passed = passed_on(slate, account, (), NO_RECORD)
+            stand = {(each, bit.whose()) for each, bit in passed if bit.denies(slate.voids)}
+            left = {each: tuple(bit for bit in bits if (each, bit.whose()) not in stand) for each, bits in down.items()}
             slate.put_edge(account, name, seq, down=left)
 
 
@@ -112,7 +113,8 @@ def _go_on_from(slate: Slate, record: Record, form: bytes) -> None:
     its noes, all that was sent up to it, and whom it has.
     """
     account, row = record.key, slate.row(form)
-    take_over(slate, account, row.own, record.seq)
+    for side in NOES:
+        take_over(slate, account, side, getattr(row, side), record.seq)
     slate.put(account, kept={**row.kept, **slate.row(account).kept})
     for member in row.members:
         before, now = slate.edge(form, member), slate.edge(account, member)
@@ -134,7 +136,7 @@ def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:
     mine, theirs = roads(slate, fresh), roads(slate, others)
     for names, beside, ways in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
         for name in names:
-            for purpose, bit in slate.row(name).own.items():
+            for purpose, bit in slate.row(name).noes():
                 if bit.denies(slate.voids):
                     for other in beside:
                         end_yes(slate, other, (purpose,), bit.seq)

@@ -6,7 +6,7 @@ no longer have it (`down`); an account's also covers all that was sent up to it,
 cover names the screen of the yes: a void of that screen needs no pass over rows.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gateway.fold.kin import (
     edges_of,
@@ -25,6 +25,8 @@ from gateway.fold.reading import is_child, revoked
 from gateway.fold.record import OrderOver, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
 from gateway.fold.state import NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, DataClass, GrantKind, Purpose, Source
+
+NOES = ("own", "orders")  # of a row: what its holder said, and what a state's list says
 
 
 def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
@@ -46,11 +48,13 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         return
     row = slate.row(record.key)
     bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, record.seq if said.dated else NO_RECORD)
-    bits = {each: _said_again(row.own[each], bit) if each in row.own else bit for each in purposes}
+    side = "orders" if bit.is_order() else "own"
+    there: Mapping[Purpose, Bit] = getattr(row, side)
+    bits = {each: _said_again(there[each], bit) if each in there else bit for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
-    slate.put(record.key, own={**row.own, **bits}, ins=ins)
+    slate.put(record.key, **{side: {**there, **bits}}, ins=ins)
     for account in row.targets if record.account else ():
-        take_over(slate, account, bits, record.seq)
+        take_over(slate, account, side, bits, record.seq)
     if row.is_alone():
         return
     others = mailbox_names(slate, record.key)
@@ -60,14 +64,16 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         send_up(slate, account, record.key, bits, record.seq)
 
 
-def take_over(slate: Slate, account: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
-    """What was said by another form of an account's name, as if the account had said it with that record."""
-    own, voids = dict(slate.row(account).own), slate.voids
+def take_over(slate: Slate, account: bytes, side: str, bits: Mapping[Purpose, Bit], seq: int) -> None:
+    """What was said by another form of an account's name, as if the account had said it with that record. `side`: of
+    its row, one of `NOES`.
+    """
+    own, voids = dict(getattr(slate.row(account), side)), slate.voids
     for purpose, bit in bits.items():
         there = own.get(purpose)
         if there is None or (bit.denies(voids) and not there.denies(voids)):
             own[purpose] = bit._replace(who=account, came=seq)
-    slate.put(account, own=own)
+    slate.put(account, **{side: own})
     end_yes(slate, account, [each for each, bit in bits.items() if bit.denies(voids)])
 
 
@@ -115,7 +121,7 @@ def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
 
 def is_no_news(slate: Slate, key: bytes, said: SaidOut) -> bool:
     """A signal of what its present holder denied already by the same word, or by several; or GPC, of what an account
-    allowed with it in sight (11 CCR 7025(c)(3)).
+    allowed with it in sight (11 CCR 7025(c)(3)). What a state's list says makes nothing known: it may be taken back.
     """
     row, voids = slate.row(key), slate.voids
     known = {each for each, bit in holder_since(row).items() if bit.denies(voids) and bit.mark in {said.mark, SEVERAL}}
@@ -138,17 +144,23 @@ def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, 
     """
     voids, up = slate.voids, dict(slate.edge(account, origin).up)
     for purpose, bit in bits.items():
-        there = up.get(purpose, ())
+        there = said_alike(bits_there := up.get(purpose, ()), bit)
+        others = tuple(each for each in bits_there if each not in there)
         if bit.denies(voids) or not there:
-            up[purpose] = (bit._replace(came=seq),)
+            up[purpose] = (*others, bit._replace(came=seq))
         else:
-            up[purpose] = _beside(there, bit._replace(came=there[-1].came))
+            up[purpose] = (*others, *_beside(there, bit._replace(came=there[-1].came)))
     slate.put_edge(account, origin, seq, up=up)
+
+
+def said_alike(bits: Iterable[Bit], bit: Bit) -> tuple[Bit, ...]:
+    """Those that a list said as well, or nobody's list: the ones never take the place of the others."""
+    return tuple(each for each in bits if each.is_order() == bit.is_order())
 
 
 def _beside(bits: tuple[Bit, ...], bit: Bit) -> tuple[Bit, ...]:
     """Of one person one no for each way in which a void may uncover it."""
-    return (*(each for each in bits if (each.who, each.covers) != (bit.who, bit.covers)), bit)
+    return (*(each for each in bits if (each.whose(), each.covers) != (bit.whose(), bit.covers)), bit)
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
@@ -176,10 +188,11 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         _cover_kept(slate, purpose, cover)
 
 
-def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
-    own = slate.row(key).own
-    if purpose in own:
-        slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.voids)})
+def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover, sides: Iterable[str] = NOES) -> None:
+    for side in sides:
+        own = getattr(slate.row(key), side)
+        if purpose in own:
+            slate.put(key, **{side: {**own, purpose: covered(own[purpose], cover, slate.voids)}})
 
 
 def _lift_of_account(slate: Slate, account: bytes, purpose: Purpose, cover: Cover, at: int) -> None:
@@ -220,16 +233,15 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
 
 
 def _lift_orders(slate: Slate, purpose: Purpose, cover: Cover, ways: Iterable[bytes]) -> None:
-    """What a state's deletion list alone says by a name of the identifier is its holder's to take back: lists know it
-    by no other.
+    """What a state's deletion list says by a name of the identifier is its holder's to take back: lists know it by no
+    other. What somebody said by that name stays.
     """
     for name in own_names(slate, cover.by) - {cover.by}:
-        bit = slate.row(name).own.get(purpose)
-        if bit and bit.mark == Source.DROP:
+        if purpose in slate.row(name).orders:
             mine = cover._replace(only=_speaks_for(slate, cover.by, name))
-            cover_own(slate, name, purpose, mine)
+            cover_own(slate, name, purpose, mine, ("orders",))
             for account in ways:
-                cover_edge(slate, account, name, "up", purpose, mine)
+                cover_edge(slate, account, name, "up", purpose, mine, Bit.is_order)
 
 
 def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
@@ -240,11 +252,19 @@ def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
     return () if its <= mine else tuple(sorted(mine & its))
 
 
-def cover_edge(slate: Slate, account: bytes, member: bytes, side: str, purpose: Purpose, cover: Cover) -> None:
-    """`side`: `up` or `down`."""
+def cover_edge(
+    slate: Slate,
+    account: bytes,
+    member: bytes,
+    side: str,
+    purpose: Purpose,
+    cover: Cover,
+    which: Callable[[Bit], bool] = lambda _: True,
+) -> None:
+    """`side`: `up` or `down`; `which`: of its noes."""
     bits = getattr(slate.edge(account, member), side)
     if purpose in bits:
-        lifted = tuple(covered(bit, cover, slate.voids) for bit in bits[purpose])
+        lifted = tuple(covered(bit, cover, slate.voids) if which(bit) else bit for bit in bits[purpose])
         slate.put_edge(account, member, cover.seq, **{side: {**bits, purpose: lifted}})
 
 

@@ -64,7 +64,8 @@ class Kin:
     def __init__(self, slate: Slate, key: bytes) -> None:
         self.slate, self.key, self.row = slate, key, slate.row(key)
         rows = self.family = {name: slate.row(name) for name in family(slate, key)}
-        told = {name for name, row in rows.items() if row.own or row.states or row.accounts}  # of most names nothing is
+        # of most names nothing is
+        told = {name for name, row in rows.items() if row.own or row.orders or row.states or row.accounts}
         self.speakers = {root: [each for each in speakers(slate, root) if each in told] for root in roots(slate, key)}
         self.edges = [(each, name, slate.edge(each, name)) for name, row in rows.items() for each in row.accounts]
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
@@ -97,11 +98,11 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     reaches = {name: max(since, kin.family[name].targets.get(root, NO_RECORD)) for name in names}
     for name, reach in reaches.items():
         place = NoPlace.OWN if name == key else NoPlace.NAME
-        yield kin.family[name].own.items(), place, reach if name != key else NO_RECORD, root, None
+        yield kin.family[name].noes(), place, reach if name != key else NO_RECORD, root, None
     met = mates(slate, root)
     for mate, then in met.items():
         for name in speakers(slate, mate):
-            yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
+            yield slate.row(name).noes(), NoPlace.MAILBOX, max(since, then), root, None
     apart = {*kin.family}.union(*(family(slate, mate) for mate in met)) if met else kin.family.keys()
     for account, name, edge in kin.edges:
         if name not in reaches:
@@ -136,6 +137,7 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     held = states_of(kin)
     others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
     came = {each for bits, root in others for each, bit in bits if bit.denies(voids, root)}
+    came |= {each for each, bit in row.orders.items() if bit.denies(voids)}  # no word of theirs: such a one is news
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
     granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
     day, cpni_day = (date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES)
@@ -229,7 +231,16 @@ def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
     on they are not asked again for a year. A further reading of a number has none.
     """
     row = Slate(get).row(key)
-    return {purpose: bit.dated for purpose, bit in row.own.items() if bit.dated >= row.since}
+    return outs_since(row, row.since)
+
+
+def outs_since(row: KeyRow, since: int) -> dict[Purpose, int]:
+    """The same of a row, where it is known elsewhere since when it is its present holder's."""
+    found: dict[Purpose, int] = {}
+    for purpose, bit in row.noes():
+        if bit.dated >= since:
+            found[purpose] = max(bit.dated, found.get(purpose, since))
+    return found
 
 
 def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:

@@ -1,8 +1,9 @@
 """What the fold keeps: a row a key, an edge an (account, key) pair, the voided screens. Never changed in place."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,7 +34,7 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
     who: bytes  # said it; of somebody who is forgotten a random key
     seq: int  # the record that said it last
     came: int  # the record that brought it to this place
-    source: str  # for who shows somebody what denies them; the fold never looks at it
+    source: str  # for who shows somebody what denies them; the fold asks of it only whether it is a state's list
     mark: str
     dated: int = NO_RECORD  # the last record by which they said it themselves
     covers: tuple[Cover, ...] = ()
@@ -43,6 +44,16 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
         return not self.covers or not any(
             each.screen not in voids and (not each.only or root in each.only) for each in self.covers
         )
+
+    def is_order(self) -> bool:
+        """Whether a state's deletion list says it. It lies apart from what somebody said: once the list takes it back
+        it is as if it had never been there.
+        """
+        return self.source == Source.DROP
+
+    def whose(self) -> tuple[bytes, bool]:
+        """Who says it, and whether a list does so for them."""
+        return self.who, self.is_order()
 
     def ends(self) -> int:
         """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
@@ -73,6 +84,7 @@ class GrantGiven(NamedTuple):
 
 class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it
     own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
+    orders: Mapping[Purpose, Bit] = NOTHING  # the same of a state's list, as if nothing else was said
     ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here, any word of its mailbox, a release, a void
     kept: Mapping[KeptPlace, Bit] = NOTHING  # of who is forgotten; itself, what it has; a yes of what they came by
     states: Mapping[StateName, tuple[bytes, ...]] = NOTHING  # for whom each is over; its names; its own source
@@ -90,6 +102,10 @@ class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it i
     accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it, whichever name they were told; nothing
     members: Mapping[bytes, int] = NOTHING  # the other way
     places: tuple[str, ...] = ()  # where its person said to be; its names, and what has it as an account; a release
+
+    def noes(self) -> Iterable[tuple[Purpose, Bit]]:
+        """All that denies by what was said at this key, whoever said it."""
+        return chain(self.own.items(), self.orders.items()) if self.orders else self.own.items()
 
     def is_alone(self) -> bool:
         """Whether nobody else hears of what it says."""

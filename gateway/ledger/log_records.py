@@ -253,11 +253,11 @@ def _standing(
         if row.side.at <= now:
             for record in row.records(keys):
                 if row.seq not in voided or not row.is_own(record):
-                    yield row, _over(record) if over and (row.seq, record.key) in over else record
+                    yield row, order_over(record) if over and (row.seq, record.key) in over else record
 
 
-def _over(record: Record) -> Record:
-    """One in place of one, for a state counts them."""
+def order_over(record: Record) -> Record:
+    """As it is read once a list took its no back; one in place of one, for a state counts them."""
     said = record.said
     return record._replace(said=OrderOver(said.purposes)) if is_order(said) else record
 

@@ -184,7 +184,7 @@ def has_many(row: KeyRow) -> bool:
 def _screens(found: KeyRow | LinkEdge) -> Iterator[str]:
     """Those of each yes in a row or an edge."""
     if isinstance(found, KeyRow):
-        bits = chain(found.own.values(), found.kept.values())
+        bits = chain(found.own.values(), found.orders.values(), found.kept.values())
         yield from (allowed.screen for allowed in found.ins.values())
     else:
         bits = chain(*found.up.values(), *found.down.values())

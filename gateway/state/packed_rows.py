@@ -31,10 +31,10 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 9  # of the bytes
+FORMAT = 10  # of the bytes
 # The number of the fold's rules, those of its readings too: a state that another one made is not gone on with. Raised
 # with a version of the ledger, so that machines of two releases never answer from one ledger by two folds.
-FOLD = 5
+FOLD = 6
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 KEY_BYTES, EDGE_BYTES = 16, 32  # of a key, and of two
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
@@ -160,8 +160,8 @@ def moved_at(front: bytes, position: int) -> bytes:
 
 def pack_tail(row: KeyRow) -> bytes:
     """All that stands behind the front."""
-    own, ins, *rest = row
-    return _pack([_joined(own), _joined(ins), *[{} if each is NOTHING else each for each in rest]])
+    own, orders, ins, *rest = row
+    return _pack([_joined(own), _joined(orders), _joined(ins), *[{} if each is NOTHING else each for each in rest]])
 
 
 def tail_of(packed: bytes) -> bytes:
@@ -184,10 +184,10 @@ def pack_edge(edge: LinkEdge, changed: int) -> bytes:
 def unpack_tail(tail: bytes) -> KeyRow:
     """Raises `NotAState`."""
     try:
-        own, ins, *rest = _ROW.decode(tail)
+        own, orders, ins, *rest = _ROW.decode(tail)
     except UNREADABLE as error:
         raise NotAState("a row cannot be read") from error
-    return KeyRow._make((_spread(own), _spread(ins), *rest))
+    return KeyRow._make((_spread(own), _spread(orders), _spread(ins), *rest))
 
 
 def unpack_edge(packed: bytes) -> tuple[LinkEdge, int]:
@@ -392,7 +392,7 @@ def _placed(packed: Any) -> Iterator[bytes]:
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, ins=Allowed))
+_ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, orders=Bit, ins=Allowed))
 _EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=tuple[Bit, ...], down=tuple[Bit, ...]))
 _HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int], frozenset[str]])
 _BEGINNING = BEGINNING.unpack_from

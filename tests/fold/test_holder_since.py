@@ -70,7 +70,7 @@ def test_a_void_of_the_new_holders_yes_gives_the_number_its_no_back_and_nobody_e
 
 def test_a_fold_that_does_not_know_since_when_sends_the_first_holders_no_to_the_second(monkeypatch):
     """The control."""
-    monkeypatch.setattr("gateway.fold.links.holder_since", lambda row: row.own)
+    monkeypatch.setattr("gateway.fold.links.holder_since", getattr)
     assert lived([NO, BACK, TO_BOB]).denies("bob")
 
 

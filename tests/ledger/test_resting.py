@@ -21,7 +21,7 @@ from gateway.ledger import log_records
 from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
 
 
 def cut(lives, below, needed=None):
@@ -43,7 +43,7 @@ def cut(lives, below, needed=None):
 
 def different(lives):
     """Whose noes, standing or grants are not those that they would be with every entry there: now, once a screen is
-    voided, and with the last choice that may be voided left out.
+    voided, with the last choice that may be voided left out, and once lists took back all that they say.
     """
     left = log_records.records_of(lives.db)
     [pruned] = lives.db.execute("SELECT pruned FROM head").fetchone()
@@ -57,6 +57,8 @@ def different(lives):
     for gone in (None, *chosen[-1:]):
         ours, theirs = ([each for each in of if each != gone] for of in (left, whole))
         found |= read_otherwise(ours, theirs, KEYS, any_life.SCREENS)
+    ours, theirs = ([*map(log_records.order_over, of)] for of in (left, whole))
+    found |= read_otherwise(ours, theirs, KEYS, ()) if theirs != whole else set()
     return sorted(found)
 
 
@@ -128,6 +130,45 @@ def test_a_device_that_no_longer_limits_itself_is_not_limited_again_by_a_second_
     for below in (1, 2):
         cut(lives, below)
         assert different(lives) == []
+    lives.db.close()
+
+
+BESIDE_ITS_NO = {
+    "a second no": lambda lives: says_no_to_all(lives, "phone hashed"),
+    "a link": lambda lives: lives.link("ann", "phone"),
+    "a no to mail": lambda lives: lives.choose(ChoiceKind.OPT_OUT, "phone hashed", Purpose.MARKETING_MAIL),
+    "a no of its number": lambda lives: says_no_to_all(lives, "phone"),
+}
+
+
+def says_no_to_all(lives, who):
+    lives.now()
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", lives.at)
+    records.write_choice(lives.tx, lives.subjects[who], choice, bytes(16))
+
+
+@pytest.mark.parametrize("beside", BESIDE_ITS_NO)
+def test_who_said_no_is_out_after_a_prune_although_a_list_that_named_them_takes_that_back(beside):
+    """The list's no never stands in the place of theirs, so what they said is said again."""
+    lives = any_life.Lives()
+    says_no_to_all(lives, "phone hashed")
+    BESIDE_ITS_NO[beside](lives)
+    lives.do(ACTS.index("is_listed"), 0, 0, 0)
+    cut(lives, lives.tx.size)
+    assert different(lives) == []
+    lives.do(ACTS.index("is_listed_no_more"), 0, 0, 0)
+    assert different(lives) == []
+    assert lives.denies("phone hashed", Purpose.SALE)
+    lives.db.close()
+
+
+def test_a_grant_that_a_later_link_ended_by_a_lists_no_is_there_again_once_the_list_takes_it_back():
+    """It was given before the link by which the no came, and nobody asked again."""
+    acts = [("grant", 6, 0, 0), ("is_listed", 0, 0, 0), ("gets", 0, 0, 1), ("gets", 0, 4, 1), ("gives_up", 0, 4, 0)]
+    lives = any_life.lived([(ACTS.index(act), *how) for act, *how in acts])
+    cut(lives, lives.tx.size)
+    lives.do(ACTS.index("is_listed_no_more"), 0, 0, 0)
+    assert different(lives) == []
     lives.db.close()
 
 

@@ -65,12 +65,19 @@ class LeftOut:
         self.kept.close()
 
     def _list(self, kind):
-        request = ListedRequest("A" * 12, self.play.who["hashed" if kind == "MAID" else "mail"].key)
+        request = ListedRequest("A" * 12, self.play.who["mail"].key if kind == "Email" else self._hashed())
         part = ListPart("US-CA", "a.csv", kind, date(2026, 11, 29), self.play.at)
         self.play.commit(lambda tx: take_part(tx, part, [request], {}))
         if self.rng.random() < 0.3:
             self._keep()
             self.play.commit(lambda tx: end_part(tx, part, [request]))
+
+    def _hashed(self):
+        """Of somebody's ad id, or of one that nobody ever named, in another spelling than the one always asked for."""
+        value = sha256(gaid(8).upper().encode()).hexdigest()
+        people = People(self.play.secrets, lambda: self.play.at)
+        [stranger] = people.name([named("ad_id_sha256", value)]).subjects
+        return self.rng.choice((self.play.who["hashed"], stranger)).key
 
     def _keep(self):
         """By the same state or, now and then, by one that is made anew."""

@@ -10,6 +10,7 @@ from gateway.desk import notices
 from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.links import Span
+from gateway.ledger.acts.office_acts import ListedRequest, ListPart
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
 from support.lives import PEOPLE, Ledger
@@ -30,6 +31,7 @@ SUBJECTS = {
 ACCOUNTS = ("ann", "bob")
 THINGS = tuple(name for name in SUBJECTS if name not in ACCOUNTS)
 SCREENS = ("fair", "dark")
+LISTED = ("phone hashed", "tablet hashed")
 MARKS = ("a" * 32, "b" * 32)  # of two installations of an app
 KEYS = sorted({key for subject in SUBJECTS.values() for key in (*subject.keys, *subject.looser)})
 
@@ -169,10 +171,23 @@ class Lives(Ledger):
         self.now()
         office_acts.void_consents(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
 
+    def is_listed(self, who, other, how):
+        """A state's list names a digest."""
+        self.by_the_list(lambda *part: office_acts.take_part(*part, {}), who, how)
+
+    def is_listed_no_more(self, who, other, how):
+        self.by_the_list(office_acts.end_part, who, how)
+
+    def by_the_list(self, act, who, how):
+        """Each digest may be asked for by two people."""
+        self.now()
+        part = ListPart("US-CA", f"{self.tx.size}.csv", "Phone", self.at.date(), self.at)
+        act(self.tx, part, [ListedRequest(f"{who % 2} {how % 2}", self.pick(LISTED, who).key)])
+
 
 ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",
         "limits_no_more", "is_told", "ages", "no", "yes", "is_voided", "claims", "disclaims", "limits_in_an_app",
-        "ages_in_an_app", "gives_up", "yes")  # fmt: skip
+        "ages_in_an_app", "gives_up", "yes", "is_listed", "is_listed_no_more", "is_listed")  # fmt: skip
 NUMBER = st.integers(0, 200)
 LIFE = st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), max_size=14)
 

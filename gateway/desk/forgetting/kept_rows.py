@@ -88,6 +88,10 @@ class ForgottenPeople:
     def _stands(self, bit: Bit) -> bool:
         return bit.denies(self.before.slate.voids)
 
+    def _any_stands(self, bits: Iterable[Bit]) -> bool:
+        """But for what a state's list says, which nobody's yes but its holder's own ever lifted."""
+        return any(self._stands(bit) for bit in bits if not bit.is_order())
+
     def _sent(self, key: bytes, after: PeopleNear) -> Iterator[Purpose]:
         """What it had sent up to accounts, and was lifted there."""
         for account, _, edge in edges_of(after.slate, (key,)):
@@ -95,7 +99,7 @@ class ForgottenPeople:
             for purpose, bits in edge.up.items() if edge.up != was else ():
                 own = self.before.row(key).own.get(purpose)
                 before = (*was.get(purpose, ()), own) if own else was.get(purpose, ())
-                if any(map(self._stands, bits)) and not any(map(self._stands, before)):
+                if self._any_stands(bits) and not self._any_stands(before):
                     yield purpose
 
     def _screen(self, key: bytes, purpose: Purpose) -> str:

@@ -118,5 +118,5 @@ class PeopleNear:
 def _without_members(found: Any) -> Any:
     """An account as one that passes nothing on."""
     if isinstance(found, KeyRow) and found.members:
-        return found._replace(own=NOTHING, kept=NOTHING, members=NOTHING)
+        return found._replace(own=NOTHING, orders=NOTHING, kept=NOTHING, members=NOTHING)
     return found

@@ -5,7 +5,8 @@ Measured by what the fold keeps of some people just before the first entry that 
 edge names it, or if it made something there that has no number. Proved by a second fold, in which nobody knows any more
 what the others said: where that keeps anything else, each entry about those keys is said again, or, were that not
 enough either, about all who hang together with them. What an earlier prune
-said again, in an entry that stays, is in that fold as well: a word that was taken back must not stand alone.
+said again, in an entry that stays, is in that fold as well: a word that was taken back must not stand alone. Where a
+state's list says no of anybody it is measured a second time, as if it had taken all of that back: on some day it may.
 """
 
 import sqlite3
@@ -33,7 +34,17 @@ from gateway.fold.state import (
 )
 from gateway.ledger.acts.folded_people import connected_groups
 from gateway.ledger.log_records import NOBODY as NO_ONE
-from gateway.ledger.log_records import SideRow, all_sides, place_of_entry, pruned_record, side_rows, sides_at, told_by
+from gateway.ledger.log_records import (
+    SideRow,
+    all_sides,
+    is_order,
+    order_over,
+    place_of_entry,
+    pruned_record,
+    side_rows,
+    sides_at,
+    told_by,
+)
 from gateway.ledger.side import Mention, places_of_each
 
 BATCH = 5_000  # keys that are folded at once
@@ -108,7 +119,11 @@ class _GroupsBelow:
         self._again = again
 
     def needed(self) -> set[int]:
-        return {each.seq for each in self._alone if _leaves_anything(each.said)} | self._of_several()
+        found = {each.seq for each in self._alone if _leaves_anything(each.said)} | self._of_several()
+        if any(is_order(record.said) for _, record in self._placed):
+            self._placed = [(row, order_over(record)) for row, record in self._placed]
+            found |= self._of_several()
+        return found
 
     def _of_several(self) -> set[int]:
         whole = KeptPieces(record for _, record in self._placed)
@@ -211,7 +226,7 @@ def _is_readable(bit: Bit) -> bool:
 
 
 def _row_numbers(row: KeyRow) -> Iterator[int]:
-    for bit in (*row.own.values(), *row.kept.values()):
+    for bit in (*(bit for _, bit in row.noes()), *row.kept.values()):
         yield from _bit_numbers(bit)
     yield from (allowed.seq for allowed in row.ins.values())
     yield from (given.seq for given in row.grants.values())

@@ -86,8 +86,7 @@ def own_outs_at(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[Purpose, 
 
 def _own_outs(db: sqlite3.Connection, key: bytes) -> dict[Purpose, int]:
     """As `reading.last_outs`."""
-    own, since = Slate(folded_alone(db, {key}).get).row(key).own, released_since(db, key)
-    return {purpose: bit.dated for purpose, bit in own.items() if bit.dated >= since}
+    return reading.outs_since(Slate(folded_alone(db, {key}).get).row(key), released_since(db, key))
 
 
 def _latest(db: sqlite3.Connection, outs: Iterable[Mapping[Purpose, int]]) -> dict[Purpose, int]:

@@ -1,0 +1,1 @@
+-- From here on what a state's list says lies beside what its people said themselves, and never in its place.
