@@ -244,6 +244,27 @@ def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
         inside.settings(file)
 
 
+NAMED = office_acts.ListedRequest("A" * 12, b"k" * 16)
+PART = office_acts.ListPart("US-CA", "a.csv", "MAID", AT.date(), AT)
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        lambda tx: office_acts.void_choices(tx, [200], BELIEF, AT),
+        lambda tx: office_acts.end_part(tx, PART, [NAMED]),
+    ],
+    ids=["a void", "a list that takes back"],
+)
+def test_what_was_said_otherwise_while_a_prune_was_prepared_is_measured_again(old, monkeypatch, undo):
+    with opened(old) as house:
+        house.writer.submit(lambda tx: office_acts.take_part(tx, PART, [NAMED], {})).result(60)
+    monkeypatch.setattr(prune, "jobs", lambda *given: (undo, *JOBS(*given)))
+    with pytest.raises(prune.Changed, match="run gateway prune again"):
+        pruned(old)
+    assert rows(old, "SELECT min(seq) FROM entry") == [(0,)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [(0, 1), ("mark", 0), ("mark", 1), ("mark", 2), ("mark", 3), ("mark", 4)])
 def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, cut):

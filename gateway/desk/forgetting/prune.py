@@ -22,6 +22,7 @@ from gateway.desk.documents import Document
 from gateway.desk.forgetting.resting import entries_to_restate
 from gateway.desk.suppression import keep_digests
 from gateway.ledger import entry
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.log_records import pruned_record, rewrite_sides, sides_of_entries
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import milliseconds
@@ -67,6 +68,9 @@ ANSWERS = """
 DELETE FROM disclosed WHERE (key, recipient, purpose, classes, day, outcome, since) IN (
   SELECT key, recipient, purpose, classes, day, outcome, since FROM disclosed WHERE last < ? LIMIT ?)
 """
+UNDONE = """
+SELECT (SELECT count(*) FROM voided_choice), (SELECT count(*) FROM deletion_row WHERE gone IS NOT NULL)
+"""
 POLICY = "retention"  # the kind of the logged document
 # Opt-outs wait while one transaction is made, kept and folded: each has as much as the one before it lets expect for
 # so many seconds. Whose word goes is folded again behind it, a millisecond of somebody with a dozen names.
@@ -76,15 +80,15 @@ WORD = 5  # bodies that only go, for one word that does
 SMALL = 8  # the first of a kind has so small a part of the most, and none a smaller one: a commit costs as much
 
 
-class Changed(Exception):
-    """Something was voided while the prune was prepared. The text says what to do."""
+class Changed(LedgerRefused):
+    """Something was voided or taken back while the prune was prepared. The text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`below`: bodies of entries before it go. `needed`: those among them that are restated. `forget_before`: details
-    of choices that were accepted before it go, Unix milliseconds. `voids`: how many choices were voided then. `held`:
-    the last number of what recipients hold. `size`: of the log.
+    of choices that were accepted before it go, Unix milliseconds. `undone`: as `_undone` has it. `held`: the last
+    number of what recipients hold. `size`: of the log.
     """
 
     below: int
@@ -92,7 +96,7 @@ class Plan:
     forget_before: int
     bodies: int
     details: int
-    voids: int
+    undone: tuple[int, int]
     held: int = 0
     size: int = 0
 
@@ -108,7 +112,7 @@ def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: dateti
     [bodies] = db.execute("SELECT count(*) FROM entry WHERE seq < ?", (below,)).fetchone()
     needed = sorted(entries_to_restate(db, below)) if below > pruned else []
     [last_held] = db.execute("SELECT coalesce(max(id), 0) FROM held").fetchone()
-    return Plan(below, tuple(needed), forget, bodies, details, _voids(db), last_held, size)
+    return Plan(below, tuple(needed), forget, bodies, details, _undone(db), last_held, size)
 
 
 def months_before(at: datetime, months: int) -> datetime:
@@ -118,8 +122,10 @@ def months_before(at: datetime, months: int) -> datetime:
     return at.replace(year=year, month=month + 1, day=min(at.day, last))
 
 
-def _voids(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM voided_choice").fetchone()[0])
+def _undone(db: sqlite3.Connection) -> tuple[int, int]:
+    """How many choices were voided, and how many requests lists took back: what an older entry rests on is another."""
+    found: tuple[int, int] = db.execute(UNDONE).fetchone()
+    return found
 
 
 def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[None]]:
@@ -180,8 +186,11 @@ def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> Non
     [pruned] = tx.db.execute("SELECT pruned FROM head").fetchone()
     if planned.below <= pruned:
         return
-    if _voids(tx.db) != planned.voids:
-        raise Changed("choices were voided while this was prepared; nothing is lost: run gateway prune again")
+    if _undone(tx.db) != planned.undone:
+        raise Changed(
+            "choices were voided, or a list took requests back, while this was prepared; nothing is lost: run gateway"
+            " prune again"
+        )
     documents.log(tx, policy, at)
     tx.append(entry.pruned(event=os.urandom(16), below=planned.below, policy=policy.sha256, at=at))
     tx.db.execute("UPDATE head SET pruned = ?", (planned.below,))
