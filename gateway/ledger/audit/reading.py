@@ -42,7 +42,8 @@ from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source
 Entry = tuple[Any, ...]
 EVERY = 2**62
 RESTATED = "SELECT of, seq FROM restated WHERE seq >= ?"
-GONE = "SELECT count(*), gone FROM deletion_row WHERE gone >= ? GROUP BY gone"
+# One that has lost its time counts as live, and is none that the entry took back.
+GONE = "SELECT count(*), gone, coalesce(gone_at, 0) FROM deletion_row WHERE gone >= ? GROUP BY gone, gone_at"
 EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
 BOXES = ", d.person, d.sealed, d.opening"
@@ -91,7 +92,7 @@ class LedgerReading:
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._voids: set[tuple[int, int, str]] = set()
         self._uis: set[tuple[str, int, str]] = set()
-        self._taken_back: set[tuple[int, int]] = set()
+        self._taken_back: set[tuple[int, int, str]] = set()
         self._restated = dict[int, int]()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
@@ -125,7 +126,7 @@ class LedgerReading:
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
             self._uis.add((leaf["ui"], seq, leaf["t"]))
         elif leaf["e"] == entry.TAKEN_BACK:
-            self._taken_back.add((leaf["count"], seq))
+            self._taken_back.add((leaf["count"], seq, leaf["t"]))
 
     def finish(self) -> None:
         """That what is voided, taken back or said again is what entries say, as far as they are kept; that a screen is,
