@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 from typing import NamedTuple
 
 from gateway.choice import coarsening, row_words
@@ -119,7 +119,8 @@ class WordsFound:
         geo: list[Json] = [
             {"geohash": each} if isinstance(each, str) else {"lat": each[0], "lon": each[1]} for each in self._points
         ]
-        return BidWords(frozenset(self.classes), tuple(geo), tuple(self.ages), not self._is_too_much)
+        ages = tuple(islice(self.ages, MOST_SAID))
+        return BidWords(frozenset(self.classes), tuple(geo[:MOST_SAID]), ages, not self._is_too_much)
 
     @property
     def _is_too_much(self) -> bool:
@@ -182,6 +183,8 @@ class WordsFound:
         for pair in degree_pairs(joined):
             self.classes.add(DataClass.PRECISE_GEO)
             self._points |= dict.fromkeys(pair.points)
+            if self._is_too_much:
+                break
         if says_contact(joined):
             self.classes.add(DataClass.CONTACT)
 

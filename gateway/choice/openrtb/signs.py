@@ -35,7 +35,7 @@ FIRST_HALF = string.ascii_uppercase + "abcdef"
 DIGITS = string.digits.encode()
 # A decimal number of degrees in two parts: what stands behind its point is rare in a text, and looked for first. With
 # fewer decimals it is a version or a price far more often.
-DECIMALS, DEGREES = re.compile(r"\.[0-9]{3,}(?![0-9]*\.[0-9])"), re.compile(r"-?(?<![0-9.])[0-9]{1,3}$")
+DECIMALS, DEGREES = re.compile(r"\.[0-9]{3,}+(?!\.[0-9])"), re.compile(r"-?(?<![0-9.])[0-9]{1,3}$")
 LONGEST_DEGREES = 4  # characters before the point
 BETWEEN_DEGREES = 32  # characters: `&zoom=15&longitude=`
 POLE, HALF_TURN = 90, 180

@@ -1,5 +1,7 @@
 """What a bid request tells of its person beside ids counts wherever it stands: as a data class, a place, an age."""
 
+import time
+
 import pytest
 
 from gateway.choice.openrtb import bid_words, members, reading, signs
@@ -227,6 +229,7 @@ def test_more_points_or_ages_than_are_looked_at_deny():
         said = read(with_parameters({"p": bag}))
         assert reading.UNREAD in said.identifiers
         assert not said.words.is_whole
+        assert max(len(said.geo), len(said.words.ages)) <= bid_words.MOST_SAID
     few = read(with_parameters({"p": [{"lat": 1 + n / 1000, "lon": 2} for n in range(100)]}))
     assert reading.UNREAD not in few.identifiers
 
@@ -259,6 +262,13 @@ def test_members_that_say_nothing_are_known_for_it():
         name for name in reading.KNOWN - reading.SILENT if bid_words.named_for(name) and name != "coppa"
     }
     assert not {"metro", "accuracy", "language", "page", "at", "w", "h"} - reading.SILENT
+
+
+def test_a_hostile_text_is_read_in_no_more_time_than_it_is_long():
+    for text in ("45." + "1" * 300_000 + ".1", ".111" * 100_000, "45.123,46.123 " * 20_000, "a@" * 100_000):
+        began = time.thread_time()
+        read({"imp": [{"id": "1", "tagid": text}]})
+        assert time.thread_time() - began < 2
 
 
 def test_pairs_are_told_with_where_they_begin():
