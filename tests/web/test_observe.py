@@ -5,14 +5,18 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+from datetime import UTC, date, datetime
 
 import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from support.signals import TC_CONSENT, TC_WITHOUT_ANY
 
+from gateway.app.composition import open_house
 from gateway.choice.downstream import Outcome, strings
 from gateway.keys import api_keys
+from gateway.ledger.acts import office_acts
+from gateway.ledger.acts.office_acts import ListedRequest, ListPart
 from gateway.signals import adchoices, gpp
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -232,6 +236,19 @@ async def test_a_digest_that_an_ad_server_has_is_denied_before_and_after_the_id_
     await observe(keyed, {}, ME)
     await link(keyed, ME)
     assert await reason(keyed) == "opted_out"
+
+
+async def test_a_signal_that_is_heard_while_a_list_says_no_is_kept_once_and_outlives_the_list(keyed, tmp_path):
+    part = ListPart("US-CA", "a.csv", "MAID", date(2026, 11, 29), datetime.now(UTC))
+    with open_house(tmp_path / "data", inside.settings(), dev=True) as house:
+        requests = [ListedRequest("A" * 12, house.consent.people.name([DIGEST]).subjects[0].key)]
+        house.writer.submit(lambda tx: office_acts.take_part(tx, part, requests, {})).result(60)
+        before = await entries(keyed)
+        for _ in range(2):
+            await observe(keyed, {"gpc": True}, DIGEST)
+            assert await entries(keyed) == before + 1
+        house.writer.submit(lambda tx: office_acts.end_part(tx, part, requests)).result(60)
+    assert await reason(keyed, DIGEST) == "opted_out"
 
 
 @both_doors
