@@ -192,7 +192,7 @@ class Installation:
         """Returns the first entry whose body is there still."""
         self.stop()
         try:
-            return composition.prune_ledger(self.folder, shipped(), dry_run=False, clock=self.clock).plan.below
+            return composition.prune_ledger(self.folder, shipped(), dry_run=False, clock=self.clock).below
         finally:
             self.open()
 
