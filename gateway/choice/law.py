@@ -2,8 +2,9 @@
 `gateway law` ask it.
 
 Which rows speak for a place: a state's and the federal ones, a province's and its country's. What no row covers:
-another US state is opt-out with "no law on file"; a country without rows is the opt-in regime; a missing, unknown or
-unreadable place, and bare `US`, is the opt-in regime with the strictest of all places above it (R13, L61).
+another US state is opt-out with "no law on file"; a country without rows is the opt-in regime; a country alone, or with
+a part that nobody knows, has the rows of all its parts as well; a missing, unknown or unreadable place, and bare `US`,
+is the opt-in regime with the strictest of all places above it (R13, L61).
 
 A row says: in this place, from and until these days, for this purpose or data class, at this age, this rule. Rows are
 read from tables as `tomllib` gives them (the TOML files beside this one; nothing here reads a file or a clock). A
@@ -18,7 +19,7 @@ from datetime import date, timedelta
 from enum import IntEnum
 from functools import lru_cache
 
-from gateway.choice.place import UNKNOWN_PLACE, US, is_named, is_state
+from gateway.choice.place import EUROPEAN, STATES_OF, UNION, UNKNOWN_PLACE, US, is_listed, is_named, is_state, spelled
 from gateway.terms import CHOOSABLE, DataClass
 
 AGES = ("under_13", "13_15", "16_17", "adult")  # from young to old
@@ -246,13 +247,28 @@ class LawTable:
 
     def applying(self, place: str, subject: str, on: date, age: str | None = None) -> list[LawRow]:
         """Every row that speaks for a place, the strictest first; the regime's default where none is for everybody."""
-        if not is_named(place):  # it could be any of them, and no row says for sure that it holds there
-            rows = [_default(place, subject), *self._rows_of(self._everywhere, subject, on, age)]
-        else:
-            rows = self.on_file(place, subject, on, age)
-            if not any(row.for_everybody for row in rows):  # a row for the young adds to what adults have
-                rows.append(_default(place, subject))
+        place = spelled(place)
+        rows = self.on_file(place, subject, on, age) if is_named(place) else []
+        if not any(row.for_everybody for row in rows):  # a row for the young adds to what adults have
+            rows.append(_default(place, subject))
+        rows += self._rows_of(self._may_hold(place), subject, on, age)
         return sorted(rows, key=lambda row: row.strictness, reverse=True)
+
+    def _may_hold(self, place: str) -> Iterable[str]:
+        """Whose rows hold there as well, for all that anybody knows: those of each part of a country of which no part
+        is told that a row or a list knows, and everybody's where it could be any of them.
+        """
+        country = place.partition("-")[0]
+        if not is_named(place):
+            return self._everywhere
+        if country == UNION:
+            return tuple(each for each in self._everywhere if each in EUROPEAN)
+        is_known = place != country and (place in self._everywhere or is_listed(place))
+        parts = () if is_known else self._parts_of(country)
+        return (*parts, STATES_OF[country]) if country in STATES_OF else parts
+
+    def _parts_of(self, country: str) -> tuple[str, ...]:
+        return tuple(place for place in self._everywhere if place.startswith(f"{country}-"))
 
     def on_file(self, place: str, subject: str, on: date, age: str | None = None) -> list[LawRow]:
         """The rows of a place and of its country, as the tables have them."""

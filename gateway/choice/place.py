@@ -28,6 +28,9 @@ AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
 RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
 """  # ISO 3166-2:US, the territories included
 STATES = frozenset(STATE_CODES.split())
+PROVINCES = frozenset(
+    ["AB", "BC", "MB", "NB", "NL", "NS", "NT", "NU", "ON", "PE", "QC", "SK", "YT"]
+)  # ISO 3166-2:CA, the territories included
 NAMES = """
 alabama|alaska|arizona|arkansas|california|colorado|connecticut|delaware|district of columbia|florida|georgia|hawaii
 idaho|illinois|indiana|iowa|kansas|kentucky|louisiana|maine|maryland|massachusetts|michigan|minnesota|mississippi
@@ -50,6 +53,22 @@ GB CH GG GI IM JE UK
 """  # the European Economic Area with its outermost regions (TFEU 355) and other spellings, the United Kingdom with its
 # islands, Switzerland: personal data leaves them on a stated basis only
 EUROPEAN = frozenset(EUROPEAN_CODES.split())
+UNION = "EU"  # somewhere in it
+SPELLINGS: Mapping[str, str] = {"UK": "GB", "EL": "GR"}
+STATES_OF: Mapping[str, str] = {
+    "AX": "FI",
+    "GF": "FR",
+    "GP": "FR",
+    "MF": "FR",
+    "MQ": "FR",
+    "RE": "FR",
+    "YT": "FR",
+    "SJ": "NO",
+    "GG": "GB",
+    "GI": "GB",
+    "IM": "GB",
+    "JE": "GB",
+}  # fmt: skip - whose law is read beside that of their own, of which we have none
 
 
 def country_of(place: object) -> str:
@@ -81,6 +100,17 @@ def is_assigned(place: str) -> bool:
 def is_state(place: str) -> bool:
     """Whether it is one of the United States, the District or a territory."""
     return place.startswith(f"{US}-") and place[3:] in STATES
+
+
+def spelled(place: str) -> str:
+    """The same place under the country's own code, for whoever looks for its law."""
+    country, dash, part = place.partition("-")
+    return f"{SPELLINGS.get(country, country)}{dash}{part}"
+
+
+def is_listed(place: str) -> bool:
+    """Whether it is a part of a country whose parts we know: another one of the same country is then another place."""
+    return is_state(place) or (place.startswith("CA-") and place[3:] in PROVINCES)
 
 
 def is_named(place: str) -> bool:

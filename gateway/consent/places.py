@@ -72,7 +72,7 @@ class Places:
             return _named(place)
         spots, addresses = _several(geo), _several(ip)
         said = {*_spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
-        said |= {FOREIGN for spot in spots if _is_astray(spot, said)}
+        said |= {place for spot in spots for place in _of_region(spot, said)}
         said = said.union(*(self._drawn_at(_point_of(spot)) for spot in spots))
         # A box and a cell are too coarse to say where somebody is; they only add to what is known.
         return frozenset(said.union(*map(self._near, spots)) if said else said)
@@ -137,13 +137,16 @@ def _is_blank(stated: object) -> bool:
     return stated is None or (isinstance(stated, str) and not stated.strip())
 
 
-def _is_astray(geo: object, said: Iterable[str]) -> bool:
-    """Whether a region is named without its country, which no place that was said tells: neither one of that region nor
-    a country alone, which is as strict as the strictest of its regions.
+def _of_region(geo: object, said: Iterable[str]) -> set[str]:
+    """The places of a region that is named without its country: in each country that was said alone. Foreign where none
+    was, and no place that was said is of that region.
     """
     if not isinstance(geo, Mapping) or not _is_blank(geo.get("country")) or _is_blank(geo.get("region")):
-        return False
-    return all(each.partition("-")[2] not in {"", str(geo["region"]).strip().upper()} for each in said)
+        return set()
+    region, countries = str(geo["region"]).strip().upper(), {each for each in said if "-" not in each}
+    if not countries and all(each.partition("-")[2] != region for each in said):
+        return {FOREIGN}
+    return {place for country in countries if CODE.fullmatch(place := f"{country}-{region}")}
 
 
 def _several(stated: object) -> Sequence[object]:

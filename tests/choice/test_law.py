@@ -95,6 +95,37 @@ def test_a_persons_province_has_its_countrys_rows_too_and_its_own_is_named_first
     assert [row.place for row in table.applying("CA-QC", "sale", TODAY)] == ["CA-QC", "CA"]
 
 
+@pytest.mark.parametrize(
+    ("place", "is_quebecs"),
+    [
+        ("CA-QC", True),
+        ("CA", True),
+        ("CA-QUE", True),
+        ("CA-ON", False),
+        ("CA-YT", False),
+        ("US-NY", False),
+        ("DE", False),
+    ],
+)
+def test_a_country_alone_or_with_a_part_that_nobody_knows_has_the_rows_of_all_its_parts(place, is_quebecs):
+    table = parse({"place": "CA"}, {"place": "CA-QC", "rule": "banned"}, {"place": "US-NY"}, {"place": "DE"})
+    assert (rule(table, place) is LawRule.BANNED) == is_quebecs
+
+
+@pytest.mark.parametrize("place", ["DE", "DE-HH", "DE-BER"])
+def test_a_row_of_an_operators_own_for_one_part_holds_where_the_part_is_not_told_or_is_none_that_it_knows(place):
+    table = parse({"place": "DE"}, {"place": "DE-BE", "rule": "banned"}, {"place": "DE-BY"})
+    assert (rule(table, place), rule(table, "DE-BY")) == (LawRule.BANNED, LawRule.OPT_OUT)
+
+
+def test_another_spelling_of_a_country_has_its_rows_and_no_others():
+    table = parse({"place": "GB"}, {"place": "GR", "rule": "limit"}, {"place": "FR", "rule": "banned"})
+    asked = ("UK", "UK-ENG", "EL", "GB")
+    assert [rule(table, place) for place in asked] == [*[LawRule.OPT_OUT] * 2, LawRule.LIMIT, LawRule.OPT_OUT]
+    assert rule(table, "RE") is rule(table, "EU") is LawRule.BANNED
+    assert rule(parse({"place": "US-MD", "rule": "banned"}), "EU") is LawRule.OPT_IN
+
+
 def test_a_state_may_be_looser_or_stricter_than_the_federation_and_the_stricter_holds():
     table = parse({"place": "US", "rule": "opt_in"}, {"rule": "limit"}, {"place": "US-MD", "rule": "banned"})
     assert [rule(table, place) for place in ("US-CA", "US-MD", "US-WY")] == [

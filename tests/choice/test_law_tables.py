@@ -12,7 +12,7 @@ from support.examples import SOAK
 
 from gateway.choice import law
 from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawRule
-from gateway.choice.place import STATES
+from gateway.choice.place import EUROPEAN, STATES
 from gateway.cli.law import findings
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
@@ -222,6 +222,14 @@ def test_in_quebec_what_locates_or_profiles_is_off_and_a_child_needs_a_parent():
     assert "s. 12" in holding("CA-QC", Purpose.SENSITIVE, TODAY).citation
     assert "4.1" in holding("CA-QC", Purpose.SALE, TODAY, "13_15").citation
     assert holding("CA-QC", Purpose.SALE, TODAY, "16_17").place == "CA"
+
+
+@pytest.mark.parametrize("place", ["CA", "CA-QUE", *sorted(EUROPEAN - {"CH"})])
+def test_a_child_who_may_be_where_a_parent_says_yes_needs_one_by_whatever_name_the_place_comes(place):
+    """Switzerland's law has no such row."""
+    for subject in ALL_ADS:
+        assert rule(place, subject, age="13_15") is LawRule.PARENTAL
+    assert rule("CA-ON", "sale", age="13_15") is LawRule.OPT_IN
 
 
 @pytest.mark.parametrize("place", ABROAD)

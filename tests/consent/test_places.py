@@ -74,10 +74,10 @@ def test_geo_is_read_in_openrtbs_spelling(geo, places):
 
 @pytest.mark.parametrize(("place", "region", "places"), [
     ("US-NH", "CA", {"US-NH", FOREIGN}), ("US-CA", " ca ", {"US-CA"}), (["US-NH", "US-CA"], "CA", {"US-NH", "US-CA"}),
-    ("US", "CA", {"US"}), ("US-NH", ["CA"], {"US-NH", FOREIGN}), ("US-NH", "", {"US-NH"}),
+    ("US", "CA", {"US", "US-CA"}), ("CA", "qc", {"CA", "CA-QC"}), ("CA", "Quebec", {"CA"}), ("US-NH", ["CA"], {"US-NH", FOREIGN}), ("US-NH", "", {"US-NH"}),
 ])  # fmt: skip
 def test_a_region_without_its_country_is_foreign_unless_a_place_beside_it_says_the_same(place, region, places):
-    """R13. A country alone is the strictest of its regions already."""
+    """R13. To a country alone it is joined."""
     assert Places().of(place, {"region": region}) == places
 
 
