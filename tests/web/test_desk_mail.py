@@ -251,6 +251,15 @@ def test_the_original_is_forgotten_with_what_was_written(folder):
         assert db.execute("SELECT count(*) FROM mail WHERE original IS NULL").fetchone() == (1,)
 
 
+def test_the_original_is_forgotten_where_no_further_mail_comes(folder):
+    later = datetime.now(UTC) + KEPT + timedelta(days=2)
+    number, _ = box(folder).take(written().as_bytes())
+    box(folder).cases.answer_case(number, "complied")
+    DeskLog(folder, inside.secrets().desk).note(later - timedelta(days=1), {"who": "ada"})
+    box(folder, lambda: later).cases.open_cases()
+    assert box(folder).original(number) == b""
+
+
 async def posted(client, cookie, path, **said):
     page = await client.get(path, headers=cookie)
     return await client.post(path, headers={**cookie, **OURS, **FORM}, data={"form": form_of(page), **said})

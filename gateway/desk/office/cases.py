@@ -154,9 +154,16 @@ class Cases:
         return map(self._case, rows)
 
     def _forget(self, db: sqlite3.Connection) -> None:
+        """What was said in cases that are over, and the mails that they came by: whenever somebody lists cases, as the
+        desk's first page does, since nothing is over before somebody was at the desk.
+        """
         late = kept_from(db, self.clock())
         db.execute(
             "UPDATE request SET sealed = NULL, permission = NULL WHERE answered < ? AND sealed IS NOT NULL", (late,)
+        )
+        db.execute(
+            "UPDATE mail SET original = NULL"
+            " WHERE original IS NOT NULL AND number IN (SELECT number FROM request WHERE sealed IS NULL)"
         )
 
     def _case(self, row: tuple[Any, ...]) -> DeskCase:

@@ -97,8 +97,6 @@ class Mailbox:
 
 def _known(db: sqlite3.Connection, digests: Sequence[bytes]) -> int | None:
     """The case of a mail that came before."""
-    forget = "UPDATE mail SET original = NULL WHERE number IN (SELECT number FROM request WHERE sealed IS NULL)"
-    db.execute(forget)
     rows = (db.execute("SELECT number FROM mail WHERE digest = ?", (digest,)).fetchone() for digest in digests)
     return next((int(row[0]) for row in rows if row), None)
 
