@@ -135,8 +135,10 @@ def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
             raise click.UsageError("name one --account")
         account = accounts[0] if accounts else None
         span = Span(milliseconds(datetime.now(UTC)))
-        changed = asyncio.run(house.consent.link(account, others, span, released=released))
-    click.echo(f"{changed} links changed")
+        told = asyncio.run(house.consent.link(account, others, span, released=released))
+    click.echo(f"{told.changed} links changed")
+    if told.unclear:
+        click.echo(f"{len(told.unclear)} passed over: they may be several people's", err=True)
     options.all_used(named, stated)
 
 

@@ -468,22 +468,20 @@ class Consent:
 
     async def link(
         self, account: Subject | None, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
-    ) -> int:
-        """Ties identifiers to an account, or lets them go behind what waits about them. Returns how many changed."""
+    ) -> links.LinksTold:
+        """Ties identifiers to an account, or lets them go behind what waits about them."""
         now = milliseconds(self.clock())
         if account and not released:
             await self.bring((account, *identifiers))
         if released or span.until is not None:
             await enter_waiting(self._writer, self.kept, [each for each in (account, *identifiers) if each])
 
-        def job(tx: Transaction) -> tuple[int, int]:
-            if released or account is None:
-                return len([links.release(tx, each, now) for each in identifiers]), tx.position
-            return links.link_identifiers(tx, account, identifiers, span, now), tx.position
+        def job(tx: Transaction) -> tuple[links.LinksTold, int]:
+            return links.tell_links(tx, None if released else account, identifiers, span, now), tx.position
 
-        changed, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})
+        told, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})
         await self.leases.everywhere(position)
-        return changed
+        return told
 
     async def tell(self, subjects: Sequence[Subject], notice: NoticeKind, day: date, outcome: Told) -> int:
         """These people were shown or sent a notice on a day, or it bounced. Returns how many entries that took; raises

@@ -186,3 +186,44 @@ async def test_only_the_desk_may_say_what_a_person_has(tmp_path, scopes):
 async def test_a_page_of_another_site_cannot_post_a_link(keyed, kind):
     answer = await keyed.post("/v1/links", content=b"{}", headers={"Content-Type": kind})
     assert answer.status_code == 415
+
+
+# --- what may be somebody else's ties and releases nobody (R5, R12) ------------------------------------------------
+
+UNCLEAR = "may be several people's: a number with its country code, or a digest of it as it is written then"
+LIKE_BELGIAN = "+13235550123"  # without its country code and with a plus it is one of Belgium
+
+
+async def test_a_blank_before_a_number_in_json_is_no_plus(keyed):
+    """A form's plus may arrive as a blank; nobody's JSON does that."""
+    number = named("phone", f" {LIKE_BELGIAN.removeprefix('+1')}")
+    assert (await keyed.post("/v1/links", json={"account": "a1", "identifiers": [number]})).json()["ignored"] == []
+    await opt_out(keyed, named("phone", f"+{LIKE_BELGIAN.removeprefix('+1')}"))
+    assert await reason(keyed, named("account", "a1")) != "opted_out"
+    await opt_out(keyed, named("phone", LIKE_BELGIAN))
+    assert await reason(keyed, named("account", "a1")) == "opted_out"
+
+
+async def test_a_number_that_may_be_of_several_countries_is_tied_and_released_by_nobody(keyed):
+    one, national = named("gaid", GAID), named("phone", "(415) 555-0123")
+    body = {"account": "a1", "identifiers": [one, national], "place": "MX"}
+    answer = (await keyed.post("/v1/links", json=body)).json()
+    assert answer == {"linked": 1, "changed": 1, "ignored": [{"pointer": "/identifiers/1", "reason": UNCLEAR}]}
+    gone = {"event": "number_released", "identifiers": [national], "place": "MX"}
+    assert (await keyed.post("/v1/links", json=gone)).json()["changed"] == 0
+    await opt_out(keyed, named("account", "a1"))
+    for number in ("+524155550123", phone(23)):
+        assert await reason(keyed, named("phone", number)) != "opted_out"
+
+
+async def test_a_digest_that_others_may_share_releases_nothing_and_says_so(keyed):
+    number = named("phone", phone(1))
+    shared = named(*identity.read_identifier("phone", phone(1)).looser[0])
+    await keyed.post("/v1/links", json={"account": "a1", "identifiers": [number]})
+    for body in ({"event": "number_released"}, {"account": "a2"}):
+        answer = (await keyed.post("/v1/links", json={**body, "identifiers": [shared]})).json()
+        assert answer["changed"] == 0
+        assert answer["ignored"] == [{"pointer": "/identifiers/0", "reason": UNCLEAR}]
+    own = named("phone_sha256", identity.read_identifier("phone", phone(1)).names[0][1])
+    answer = await keyed.post("/v1/links", json={"event": "number_released", "identifiers": [own]})
+    assert answer.json() == {"linked": 0, "changed": 1, "ignored": []}

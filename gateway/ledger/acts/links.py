@@ -10,7 +10,9 @@ none. Reports begin at the later of the two (desk/access.py).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from gateway.choice.identity import kinds
 from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, mailbox_names
 from gateway.fold.record import Record
@@ -52,6 +54,36 @@ class LinkOutcome(Enum):
     SAME = 0
     DATED = 1  # its end was set or moved, or it lies in the past
     BEGAN = 2
+
+
+class LinksTold(NamedTuple):
+    """What became of links that a backend or the desk told. `unclear`: keys of what nobody can say which identifier it
+    is, of which nothing was written.
+    """
+
+    changed: int
+    unclear: frozenset[bytes]
+
+
+def tell_links(
+    tx: Transaction, account: Subject | None, identifiers: Sequence[Subject], span: Span, now: int
+) -> LinksTold:
+    """Ties identifiers to an account; without one they go back to the pool. `consent.verbs` calls it."""
+    unclear = frozenset(each.key for each in identifiers if each.further or _is_shared_form(tx, each))
+    clear = [each for each in identifiers if each.key not in unclear]
+    if account is not None:
+        return LinksTold(link_identifiers(tx, account, clear, span, now), unclear)
+    for identifier in clear:
+        release(tx, identifier, now)
+    return LinksTold(len(clear), unclear)
+
+
+def _is_shared_form(tx: Transaction, identifier: Subject) -> bool:
+    """Whether it is known as a looser form of something alone, which somebody else's value may share."""
+    if identifier.kind not in kinds.DIGESTS or is_without_row(tx, identifier.key):
+        return False
+    row = people_of(tx, [identifier.key]).slate().row(identifier.key)
+    return bool(row.owners) and not row.targets
 
 
 def link_identifiers(

@@ -16,7 +16,7 @@ recipient that a later notice named; silence approves nothing. What came back un
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,7 +25,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.place import PLACE
+from gateway.choice.place import PLACE, country_of
 from gateway.consent.codes import ERASURE
 from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent
@@ -115,6 +115,7 @@ class Erasures(ProvedDoor):
 
 USE = "link"
 RELEASED = "number_released"
+UNCLEAR = "may be several people's: a number with its country code, or a digest of it as it is written then"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
 MaybeTime = wire.Time | None
 
@@ -185,10 +186,18 @@ class Links(ProvedDoor):
         named, ignored = desk_call.named(self._consent, body)
         others = _without_accounts(named)
         account, band = self._account(body, released), wire.band(body.get("age"))
-        changed = await self._consent.link(account, others, self._span(body), released=released)
+        told = await self._consent.link(account, others, self._span(body), released=released)
         if band and not released:
             await self._consent.say_age([account], band, may_rise=True)
-        return LinkedBody(0 if released else len(others), changed, ignored)
+        ignored += self._unclear(body, told.unclear)
+        return LinkedBody(0 if released else len(others) - len(told.unclear), told.changed, ignored)
+
+    def _unclear(self, body: Mapping[str, Any], keys: Collection[bytes]) -> list[wire.IgnoredMember]:
+        """Nothing is tied or let go by what may be somebody else's."""
+        name, country = self._consent.people.name, country_of(body.get("place"))
+        each = enumerate(body["identifiers"] if keys else ())
+        places = [place for place, item in each if any(one.key in keys for one in name([item], country).subjects)]
+        return [wire.IgnoredMember(f"/identifiers/{place}", UNCLEAR) for place in places]
 
     def _account(self, body: Mapping[str, Any], released: bool) -> Any:
         stated = body.get("account")
