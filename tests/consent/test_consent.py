@@ -433,14 +433,14 @@ class TestComingBack:
 class TestLinks:
     async def test_say_how_many_changed_and_repeating_them_changes_none(self, consent, who, mail):
         account, number = who("account", "a"), who("phone", phone(1))
-        assert await consent.link(account, [mail, number], Span(0)) == 2
-        assert await consent.link(account, [mail, number], Span(0)) == 0
+        assert (await consent.link(account, [mail, number], Span(0))).changed == 2
+        assert (await consent.link(account, [mail, number], Span(0))).changed == 0
 
     async def test_a_released_number_is_let_go(self, consent, clock, who, said):
         account, number = who("account", "a"), who("phone", phone(1))
         await consent.link(account, [number], Span(milliseconds(clock())))
         clock.later(seconds=1)
-        assert await consent.link(account, [number], Span(0), released=True) == 1
+        assert (await consent.link(account, [number], Span(0), released=True)).changed == 1
         await consent.choose([account], said())
         assert state(consent, number) == "none"
 
