@@ -201,3 +201,17 @@ def test_nobody_who_came_back_is_told_as_opted_out_while_the_officer_decides(bro
     act(folder, lambda tx, who: records.write_choice(tx, who("email", ANA), NO, os.urandom(16)))
     broker.answers()
     assert '"opt_out"' in takes(broker, "teemo"), "the control"
+
+
+def test_who_got_it_by_an_answer_that_was_only_counted_is_told_by_what_another_got(broker, folder):
+    """The device went to Teemo, announced, and to the ad network, which reported it afterwards."""
+    checks(broker, GOES[DeletionKind.MAID], will_send=True)
+    counted = checks(broker, ("gaid", GAID, "advertisers", "ad_id", "sharing"))
+    called(broker, lambda client: says_sent(client, counted))
+    broker.take((A, GAID), kind=DeletionKind.MAID)
+    assert GAID in takes(broker, "teemo")
+    assert broker.answers() == ({}, {A: ""})
+    assert '"delete"' in takes(broker, "advertisers")
+    assert broker.answers() == ({A: "3"}, {})
+    assert kept(broker) == ([], [])
+    verified(folder)
