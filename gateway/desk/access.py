@@ -114,6 +114,7 @@ LEFT_BESIDE = (
 
 INFORMED = f"""{recipient_holdings.EACH_INFORMED}
 SELECT at, recipient, word, size FROM each_one CROSS JOIN informed ON recipient = name WHERE named = ? AND at <= ?
+  AND word <> '{recipient_holdings.KEPT}'
 """  # noqa: S608 - ours
 
 AS_THEY_ARE = frozenset({disclosures.SENT, disclosures.POSSIBLE})

@@ -298,6 +298,14 @@ def informed(tx: Transaction, recipient: str, named: Sequence[bytes], words: Seq
     )
 
 
+KEPT = "kept"  # no word that anybody is told: a recipient had this, and its suppression file goes on to name it
+
+
+def keep_named(tx: Transaction, recipient: str, named: bytes, now: int) -> None:
+    """What a recipient had is not kept any more, but that it had it is. Nothing is news by that."""
+    tx.db.execute("INSERT OR IGNORE INTO informed VALUES (?, ?, ?, 0, ?)", (recipient, named, KEPT, now))
+
+
 def is_news(tx: Transaction, recipient: str, named: bytes, word: str, batch: int) -> bool:
     """Whether a recipient was not told so yet, or got the identifier again since."""
     row = tx.db.execute(

@@ -77,7 +77,11 @@ def drop_suppression(tx: Transaction, key: bytes) -> None:
 
 
 AT_ONCE = 250  # people that are folded together
-TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
+# Who was told, when first; and who is kept, of whom it was not.
+TOLD = (
+    f"SELECT named, max(size), min(CASE WHEN word <> '{recipient_holdings.KEPT}' THEN at END) FROM informed"  # noqa: S608 - ours
+    " WHERE recipient = ? GROUP BY named ORDER BY named"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
     out = {*_denied(tx, [named for _, named, _, _ in going], CHOOSABLE)}
     for recipient, named, person, sealed in going:
         if named in out:
+            recipient_holdings.keep_named(tx, recipient, named, before)
             for kind, value in recipient_holdings.open_held(tx, recipient, person, sealed).items():
                 keep_suppression(tx, Subject(kind, value, (named,)))
                 kept += 1

@@ -13,7 +13,7 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 from gateway.choice import identity
 from gateway.choice.recipient import Holds
 from gateway.consent import people
-from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
+from gateway.desk import access, disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.disclosures import Counted, Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
@@ -322,6 +322,24 @@ def test_no_opt_out_leaves_a_suppression_file_by_getting_old_or_with_an_erasure(
         story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
     assert story.rows("SELECT 1 FROM held") == []
     assert listed(algorithm) == before
+
+
+def test_who_was_told_to_nobody_stays_in_the_file_once_what_left_is_pruned_and_is_not_shown_as_told(
+    story, who, leaves, listed
+):
+    """Nobody was told: it left behind the no, for what the no is not about."""
+    person = who("gaid", GAID)
+    story.says(person)
+    leaves("matching", person)
+    before, later = listed("sha256"), milliseconds(story.at + timedelta(days=1))
+    assert len(before[0]) == 1
+    story.do(lambda tx: suppression.keep_digests(tx, later, 0, 1000))
+    story.do(lambda tx: recipient_holdings.prune_held(tx, later, 0, 1000))
+    assert story.rows("SELECT 1 FROM held") == []
+    assert listed("sha256") == before
+    [found] = story.do(lambda tx: suppression_of(tx, "matching", "sha256", [Purpose.SALE])).listed
+    assert found.at is None
+    assert story.do(lambda tx: tx.db.execute(access.INFORMED, (person.key, later)).fetchall()) == []
 
 
 def test_who_said_no_long_ago_and_left_since_is_in_the_file_of_what_changed(story, who, leaves):
