@@ -43,6 +43,19 @@ def belongs_to(state, keys):
     return names | {form for form in forms if slate.row(form).owners.keys() <= names and is_unheard_of(slate.row(form))}
 
 
+def left_at_digests(state, key, forgotten, now):
+    """What was left by the ended claim of somebody who is forgotten, and denied whoever asked by a digest that another
+    identifier of the same value has too: it stays there as a no of nobody, so that the other one is denied by it.
+    """
+    slate = Slate(state.get)
+    shared = kin.family(slate, key) - {key}
+    of_both = [each for each in forgotten if shared & kin.family(slate, each)]
+    ended = [
+        each for each in of_both if any(edge.claimed and not edge.lives() for _, _, edge in kin.edges_of(slate, [each]))
+    ]
+    return frozenset().union(*(stands(state, each, now)["deny"] for each in ended))
+
+
 def is_unheard_of(row):
     return not (row.own or row.accounts or row.names or row.targets or row.ins or row.states or row.age or row.told)
 
@@ -75,7 +88,9 @@ def test_everybody_near_somebody_who_is_forgotten_stands_as_before_and_an_unlink
             younger = (
                 RANKS[is_now["age"]] < RANKS[was["age"]]
             )  # by an app's word, of which there is no account to know better
-            assert is_now == (was | {"age": is_now["age"], "grown": is_now["grown"]} if younger else was), (
+            was |= {"age": is_now["age"], "grown": is_now["grown"]} if younger else {}
+            was |= {"deny": was["deny"] | (is_now["deny"] & left_at_digests(before, key, forgotten, now))}
+            assert is_now == was, (
                 seed,
                 len(play.done),
                 name,

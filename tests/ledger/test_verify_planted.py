@@ -48,7 +48,7 @@ WHO = {
 X = b"x" * 16
 NO, YES = Bit(X, 3, 3, "form", "", 3), Allowed(3, "", informed=False, parental=False)
 OTHERWISE = {
-    "own": {Purpose.MARKETING_MAIL: NO}, "ins": {Purpose.MARKETING_MAIL: YES}, "kept": {(Purpose.SALE, X, X): NO},
+    "own": {Purpose.MARKETING_MAIL: NO}, "orders": {Purpose.MARKETING_MAIL: NO}, "ins": {Purpose.MARKETING_MAIL: YES}, "kept": {(Purpose.SALE, X, X): NO},
     "states": {("device", "", Purpose.SALE): ()}, "told": {"privacy": 20_000}, "age": KeyAge("adult", "adult"),
     "grants": {GrantName("acme", Purpose.SALE, DataClass.AD_ID, GrantKind.OPTED_IN): GrantGiven(3, "", None)},
     "places": ("US-OR",), "words": {"a": "adult"}, "since": 7, "targets": {X: 1}, "names": {X: 1}, "owners": {X: 1}, "looser": {X: 1},
