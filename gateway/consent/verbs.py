@@ -46,7 +46,7 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, a_no_waits, enter_waiting
+from gateway.desk.emergency import Emergency, a_no_waits, enter_requests, enter_waiting, waiting_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.history import Rebuilt
 from gateway.desk.kept_request import KeptRequest, request_answer
@@ -473,10 +473,11 @@ class Consent:
         now = milliseconds(self.clock())
         if account and not released:
             await self.bring((account, *identifiers))
-        if released or span.until is not None:
-            await enter_waiting(self._writer, self.kept, [each for each in (account, *identifiers) if each])
+        named = [account, *identifiers] if account else identifiers
 
         def job(tx: Transaction) -> tuple[links.LinksTold, int]:
+            if released or span.until is not None:  # not before: the lines of one call are told in their order
+                enter_requests(tx, waiting_of(self.kept, named))
             return links.tell_links(tx, None if released else account, identifiers, span, now), tx.position
 
         told, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})
@@ -508,7 +509,7 @@ class Consent:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
         now = milliseconds(self.clock())
-        await enter_waiting(self._writer, self.kept, order.subjects, for_good=True)
+        await enter_waiting(self._writer, self.kept, order.subjects)
 
         def follows(tx: Transaction, done: Written) -> None:
             self._asked.forgotten(tx, order.subjects, done.event, now)

@@ -431,16 +431,14 @@ def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
             tx.db.execute("INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO NOTHING", (name, NO_ENTRY))
 
 
-async def enter_waiting(
-    writer: Writer, files: Iterable[Emergency], subjects: Sequence[Subject], *, for_good: bool = False
-) -> None:
-    """What waits about these people goes in ahead of what changes whose it is, so that none of it comes behind that; in
-    parts, for anybody can have said much of somebody. `for_good`: ahead of an unlink. Raises `StoreUnavailable`.
+async def enter_waiting(writer: Writer, files: Iterable[Emergency], subjects: Sequence[Subject]) -> None:
+    """What waits about these people goes in ahead of what forgets them, so that none of it comes behind that; in parts,
+    for anybody can have said much of somebody. Raises `StoreUnavailable`.
     """
     waits = await asyncio.to_thread(waiting_of, files, subjects)
     for start in range(0, len(waits), AT_ONCE):
         part = waits[start : start + AT_ONCE]
-        await writer.commit(partial(enter_for_good if for_good else enter_requests, requests=part))
+        await writer.commit(partial(enter_for_good, requests=part))
 
 
 def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:

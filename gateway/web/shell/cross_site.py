@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-# With these a page that another site leads to comes with our cookies, which are `SameSite=Lax` (RFC 6265bis 5.6.7.1).
+# With these a page that another site leads to comes with our cookies, which are lax (SameSite; RFC 6265bis 5.6.7.1).
 BRINGING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 NAVIGATION = "navigate"
 
