@@ -3,7 +3,7 @@
  * LD_PRELOAD=recorder.so RECORDER_ROOT=/folder RECORDER_LOG=/elsewhere/log python -m gateway serve ...
  *
  * Each call runs and is written down under one lock, so the log has the order in which the calls were done, over all
- * threads; a further process appends to the same log. Only absolute paths below the root count. What SQLite maps into
+ * threads; a further process appends to the same log. Only absolute paths below the root count, and names in its folders. What SQLite maps into
  * memory (-shm) is left out: it is made anew after a power cut. RECORDER_FAILS=n makes every n-th fsync or fdatasync of
  * a file fail with EIO, undone, as a dying disk does, once anybody was answered; and while there is a
  * file named as the log with ".fails" behind it, every one of a file whose name ends with what that holds. Whatever this misses (a write through a copied descriptor, a
@@ -119,13 +119,21 @@ static void opened(int fd, const char *path, int flags) {
 OPEN(open)
 OPEN(open64)
 
+/* The same of a path in an open folder. Under the lock. */
+static const char *below_at(int at, const char *path) {
+  static char whole[512];
+  if (!path || path[0] == '/' || kind_of(at) != A_FOLDER) return below(path);
+  snprintf(whole, sizeof whole, "%s/%s", known[at].path, path);
+  return whole;
+}
+
 #define OPENAT(name) \
   int name(int at, const char *path, int flags, ...) { \
     REAL(name); \
     mode_t mode = 0; \
     if (flags & (O_CREAT | O_TMPFILE)) { va_list rest; va_start(rest, flags); mode = va_arg(rest, mode_t); va_end(rest); } \
     int fd; \
-    LOCKED(fd = real(at, path, flags, mode); int kept = errno; opened(fd, below(path), flags); errno = kept); \
+    LOCKED(fd = real(at, path, flags, mode); int kept = errno; opened(fd, below_at(at, path), flags); errno = kept); \
     return fd; \
   }
 OPENAT(openat)
