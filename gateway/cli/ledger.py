@@ -105,7 +105,8 @@ def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_ov
     "--secrets",
     "secrets_dest",
     type=options.PATH,
-    help="Folder for secrets.json, and for epochs.json: of that the newest alone.",
+    help="Folder for secrets.json, and for epochs.json: of that the newest alone, unless the copy there holds keys that"
+    " the folder lost.",
 )
 @click.option("--prune", is_flag=True, help="With --keys: delete copies older than [retention] keys_backup_days.")
 def backup(

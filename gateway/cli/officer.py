@@ -271,8 +271,8 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
 
 @click.command(
     help="Write the digests of those who opted out, of the people that RECIPIENT got from us and of nobody else, in the"
-    " recipient's own digest ([recipients.X] digest). --since LOG:POSITION: only what may have changed since an earlier"
-    " file, whose position was printed with it (gateway help delivery)."
+    " recipient's own digest ([recipients.X] digest). --since LOG:POSITION: only what may have changed, or was sent"
+    " to it, since an earlier file, whose position was printed with it (gateway help delivery)."
 )
 @click.argument("recipient")
 @options.installation

@@ -28,6 +28,7 @@ from gateway.choice.place import country_of
 from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named
+from gateway.desk import own_systems
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.desk.recipients_to_tell import void_passed_on
 from gateway.keys import secret_files as secrets_of
@@ -78,7 +79,11 @@ DESK = ("case", "agent", "permission")  # what an officer notes of a letter
 @click.option("--case", default="", help="Your case number; it and the next two are sealed beside the entry.")
 @click.option("--agent", default="", help="Who asked for them.")
 @click.option("--permission", default="", help="Where the signed permission of the agent lies.")
-@click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
+@click.option(
+    "--tie",
+    is_flag=True,
+    help="Link what is listed to the account that is listed; where several are, nothing is linked.",
+)
 def choose(
     choice: str,
     data: Path,
@@ -116,8 +121,9 @@ def choose(
             click.echo(f"a number without its country code, read as {readings(subject)}")
     if tie and sum(subject.is_account for subject in named.subjects) > 1:
         click.echo("of several accounts none is tied to anything", err=True)
-    if came and (last := house.telling.calendar.deadline(choice, came)) < at:
-        click.echo(f"late: its fifteen business days ended on {last:%Y-%m-%d}; note why with the case", err=True)
+    of_marketing = own_systems.marketing_last(named_purposes, came) if came else None
+    if came and (last := of_marketing or house.telling.calendar.deadline(choice, came)) < at:
+        click.echo(f"late: its last day was {last:%Y-%m-%d}; note why with the case", err=True)
     options.all_used(named, stated)
 
 

@@ -32,7 +32,7 @@ MARK_BYTES = 8
 @dataclass(frozen=True, slots=True)
 class KeptRequest:
     """`repeat`: what `idempotency.named` made of the caller's Idempotency-Key, or nothing. `tie`: link what was listed
-    to the account among it. `signal`: heard and not chosen, so an entry only where it changes something.
+    to the one account among it. `signal`: heard and not chosen, so an entry only where it changes something.
     """
 
     request: bytes

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
-REFUSED = ".refused"  # of a file that says which witness saw another log, and which; one for each
+REFUSED = ".witness-stopped"  # of a file that says which witness saw another log, and which; one for each
 BLOCK, DIGEST = 4096, 32  # bytes: a page, which is what goes to a disk at once; a SHA-256
 SLOTS, MARK, WHOLE = (0, 2 * BLOCK), BLOCK, 3 * BLOCK  # where they begin, and how long the file is
 FORMAT = b"\xffgateway slot 1\n"

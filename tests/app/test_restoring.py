@@ -384,7 +384,7 @@ def test_what_a_witness_said_that_cannot_be_kept_holds_while_the_process_lives_a
     with contextlib.closing(schema.open_to_read(folder)) as db:
         store = publisher.store(db)
         publisher.refuse(db, {"auditor": "another log"})
-        (kept,) = store.path.parent.glob("*.refused")
+        (kept,) = store.path.parent.glob("*.witness-stopped")
         kept.write_bytes(b"{")
         with pytest.raises(StoreBroken, match="cannot be read"):
             publisher.prove(db)

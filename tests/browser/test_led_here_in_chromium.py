@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.service import service
 
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import ALL_PURPOSES
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -93,4 +93,4 @@ def test_a_no_on_another_origin_of_ours_is_kept_over_it_and_says_no_to_everythin
             assert cookie_of(context) not in {before, ""}, "the case"
             told = page.goto(f"{running.url}/privacy-choices/status").json()
             context.close()
-    assert {told["purposes"][name] for name in SIGNAL_PURPOSES} == {"opted_out"}
+    assert {told["purposes"][name] for name in ALL_PURPOSES} == {"opted_out"}

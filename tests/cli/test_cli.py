@@ -230,7 +230,7 @@ def test_of_an_agents_letter_the_case_and_the_permission_are_kept_and_it_is_said
     came = datetime.now(UTC) - timedelta(days=40)
     late = run("choose", "opt_out", "--gaid", GAID, "--manner", "agent", "--received", f"{came:%Y-%m-%d}", *noted)
     assert late.exit_code == 0
-    assert "late: its fifteen business days ended on " in late.stderr
+    assert "late: its last day was " in late.stderr
     told = run("access", "--gaid", GAID, "--json").output
     assert all(json.dumps(text) in told for text in noted[1::2])
     fresh = run("choose", "opt_out", "--gaid", gaid(2), "--received", f"{datetime.now(UTC):%Y-%m-%d}")

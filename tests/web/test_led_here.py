@@ -7,7 +7,7 @@ from support import inside
 from support.door import Door
 from support.people import named
 
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import ALL_PURPOSES
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def _status(site, cookie: str) -> dict[str, str]:
 @pytest.mark.parametrize("led", [LED, OLD])
 async def test_a_no_from_another_origin_of_ours_takes_back_none_that_the_browser_said_before(site, led):
     told = await _status(site, await _says_no(site, **{**led, "Origin": ELSEWHERE}))
-    assert {name: told[name] for name in SIGNAL_PURPOSES} == dict.fromkeys(SIGNAL_PURPOSES, "opted_out")
+    assert {name: told[name] for name in ALL_PURPOSES} == dict.fromkeys(ALL_PURPOSES, "opted_out")
 
 
 async def test_the_cookie_of_such_a_no_denies_whoever_is_named_by_it(site):

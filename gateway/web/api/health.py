@@ -57,7 +57,7 @@ class RecipientShown(Struct):
 
 
 class LeaseTerms(Struct):
-    """Whether what a replica answers waits for its lease, which it always does, and how long one lasts."""
+    """`enabled`: always true, choices wait for whoever holds a lease; `term_ms`: how long one lasts."""
 
     enabled: bool
     term_ms: int
@@ -243,9 +243,8 @@ class Health:
             f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, which the writers' lock keeps from biting while"
             " nothing but the gateway writes to the ledger; to be rid of it give this Python SQLite 3.51.3 or newer:"
             " gateway help install": has_reset_bug(),
-            "opt-outs wait to be entered; where that does not pass, `why` says what keeps them: gateway help restore": (
-                waiting
-            ),
+            "opt-outs wait to be entered; where that does not pass and checks deny, `why` says what keeps them:"
+            " gateway help restore": (waiting),
             "kept lines lie aside that nobody can enter: gateway help restore": unread,
         }
         dropped = [

@@ -158,7 +158,7 @@ class OptingOut:
         now = self._consent.clock()
         recorded = EVERY_SIGNAL.issubset(purposes) and not chosen.waits
         unwritten = visitor.hidden or (visitor.cookie is not None and visitor.cookie.unwritten)
-        denied = visitor.denied.union(purposes, EVERY_SIGNAL if visitor.hidden else ())
+        denied = visitor.denied.union(purposes, ALL_PURPOSES if visitor.hidden else ())
         cookie = BrowserCookie(browser, day(now), denied, unwritten=unwritten and not recorded)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:
