@@ -46,7 +46,7 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, a_no_waits, enter_requests, enter_waiting, waiting_of
+from gateway.desk.emergency import Emergency, a_no_waits, enter_waiting
 from gateway.desk.forgetting import erasure
 from gateway.desk.history import Rebuilt
 from gateway.desk.kept_request import KeptRequest, request_answer
@@ -296,13 +296,14 @@ class Consent:
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
     ) -> tuple[dict[str, object], ...]:
         """A no of more people than a caller who proves nothing may have entered at once: durable when this returns, and
-        entered behind whatever else there is to write, once for as long as it waits under one Idempotency-Key. An event
-        for each part. Raises `StoreUnavailable`.
+        entered behind whatever else there is to write, each time that it is sent. An event for each part. Raises
+        `StoreUnavailable`.
         """
         parts = enumerate(_parts(subjects))
         named = [(part, idempotency.named(f"{key}:part {number}" if key else "", body)) for number, part in parts]
         kept = [KeptRequest(seals.new_event(choice.at), part, choice, repeat) for part, repeat in named]
-        return tuple({"event": b64(each), "seq": None} for each in await self.later.keep_beside(*kept))
+        await self.later.keep_beside(*kept)
+        return tuple({"event": b64(each.request), "seq": None} for each in kept)
 
     async def hear_later(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> bool:
         """The same of a choice among signals; whether there is one. Raises `StoreUnavailable`."""
@@ -316,9 +317,9 @@ class Consent:
 
     async def _keep(self, kept: KeptRequest) -> Chosen:
         """Durable in the emergency file: it denies, as everything does until it is entered."""
-        [request] = await self.emergency.keep_beside(kept)
+        await self.emergency.keep_beside(kept)
         purposes = [purpose.value for purpose in kept.choice.purposes]
-        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(request), "seq": None},)
+        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
         standing, may_ask = dict.fromkeys(purposes, "opted_out"), dict[str, str | None].fromkeys(purposes)
         return Chosen(events, kept.choice.at, None, standing, may_ask, subjects=kept.subjects, place=kept.choice.place)
 
@@ -469,15 +470,12 @@ class Consent:
     async def link(
         self, account: Subject | None, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
     ) -> links.LinksTold:
-        """Ties identifiers to an account, or lets them go behind what waits about them."""
+        """Ties identifiers to an account, or lets them go; of what waits about them see `desk.late_noes`."""
         now = milliseconds(self.clock())
         if account and not released:
             await self.bring((account, *identifiers))
-        named = [account, *identifiers] if account else identifiers
 
         def job(tx: Transaction) -> tuple[links.LinksTold, int]:
-            if released or span.until is not None:  # not before: the lines of one call are told in their order
-                enter_requests(tx, waiting_of(self.kept, named))
             return links.tell_links(tx, None if released else account, identifiers, span, now), tx.position
 
         told, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})

@@ -38,6 +38,7 @@ from pathlib import Path
 
 from gateway.desk.kept_request import KeptRequest, read_request
 from gateway.disk import locked, make_beside, sync_folder, write_durably
+from gateway.fold.state import widened
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts.folded_people import named_by
@@ -89,7 +90,6 @@ class Emergency:
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
-        self._named = dict[object, tuple[bytes, bytes]]()  # what this process kept, by `KeptRequest.act`: line and id
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
     def lay_out(self, known: Path) -> None:
@@ -100,37 +100,26 @@ class Emergency:
             if not self.path.exists():
                 make_beside(self.path, known)
 
-    async def keep_beside(self, *requests: KeptRequest) -> list[bytes]:
+    async def keep_beside(self, *requests: KeptRequest) -> None:
         """`keep`, for an event loop. In a thread of its own: those that everybody shares may all wait for a ledger that
         says nothing.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self.keep, *requests))
+        await asyncio.get_running_loop().run_in_executor(self._threads, partial(self.keep, *requests))
 
-    def keep(self, *requests: KeptRequest) -> list[bytes]:
-        """Appends requests, durably; the ids under which they wait. One whose Idempotency-Key this process kept before
-        waits under the id of then, once. Raises `StoreUnavailable` where that cannot be done: then nothing was kept.
+    def keep(self, *requests: KeptRequest) -> None:
+        """Appends requests, durably, also what waits already and is sent again: a yes may have come in between, once
+        its line was entered, and it was acknowledged as a no of now. Raises `StoreUnavailable` where that cannot be
+        done: then nothing was kept.
         """
         texts = [request.text(self._secrets.peppers) for request in requests]
-        lines = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
+        boxes = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
         try:
             with self._held() as descriptor:
-                waiting = self._waiting_among(descriptor, requests)
-                new = [(line, each) for line, each in zip(lines, requests, strict=True) if each.act not in waiting]
-                if new:
-                    self._append(descriptor, _joined(line for line, _ in new))
+                self._append(descriptor, _joined(boxes))
         except OSError as error:
             if self._instead is None:
                 raise StoreUnavailable(f"nothing was kept: {error.strerror}") from error
-            return self._instead.keep(*requests)
-        self._named |= {each.act: (line, each.request) for line, each in new if each.repeat}
-        return [waiting.get(each.act, each.request) for each in requests]
-
-    def _waiting_among(self, descriptor: int, requests: Sequence[KeptRequest]) -> dict[object, bytes]:
-        if not os.fstat(descriptor).st_size:
-            self._named.clear()
-        named = {each.act: self._named[each.act] for each in requests if each.act in self._named}
-        lines = set(_content(descriptor).split(b"\n")) if named else set()
-        return {act: request for act, (line, request) in named.items() if line in lines}
+            self._instead.keep(*requests)
 
     def waiting(self) -> bool:
         """Whether there is something to take in. A file that cannot be looked at may hold something."""
@@ -149,8 +138,8 @@ class Emergency:
         could not open, and `refused` ones, are laid beside it first: they were acknowledged. Raises OSError; then none
         is gone that is not entered.
         """
-        none_left = not self.path.exists() or self._clear(read, refused)
-        return (self._instead is None or self._instead.clear(read, refused)) and none_left
+        instead_left = self._instead is None or self._instead.clear(read, refused)  # whatever becomes of this one
+        return (not self._holds() or self._clear(read, refused)) and instead_left
 
     def unread(self) -> bool:
         """Whether lines lie aside that nobody could open, or the ledger refused."""
@@ -307,7 +296,8 @@ def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[
 
 def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes: Collection[Purpose]) -> bool:
     """Whether something is kept that no yes of these people may come before. Raises `StoreUnavailable`."""
-    return any(not set(purposes).isdisjoint(kept.choice.purposes) for kept in waiting_of(files, subjects))
+    waits = (widened(kept.choice.purposes) for kept in waiting_of(files, subjects))
+    return any(not set(purposes).isdisjoint(each) for each in waits)
 
 
 AT_ONCE = 256  # requests of one transaction

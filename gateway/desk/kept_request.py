@@ -67,11 +67,6 @@ class KeptRequest:
         known = [self.repeat.name] if self.repeat else []
         return {recipients_to_tell.LEFT: names, records.NAMED: accounts, idempotency.KNOWN: known}
 
-    @property
-    def act(self) -> object:
-        """By which another sending of the same is known, where its caller sent an Idempotency-Key."""
-        return self.repeat and (self.repeat, *(subject.key for subject in self.subjects))
-
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it is there already, or another sending of the same that is no older: behind an older one
         a yes may have come, and this was acknowledged as a no of now. Whether it wrote.

@@ -4,7 +4,7 @@ import os
 import stat
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from support.people import email, named
@@ -15,7 +15,6 @@ from gateway.desk.emergency import LABEL, Emergency
 from gateway.desk.kept_request import KeptRequest
 from gateway.disk import locked, write_durably
 from gateway.keys import seals, secret_files
-from gateway.ledger.acts import idempotency
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject
@@ -64,26 +63,8 @@ def request_of(house):
     return made
 
 
-@pytest.fixture
-def keyed_of(request_of):
-    """The same act sent again, each time a second later."""
-    sent = []
-
-    def made(person: int, body: bytes = b"{}") -> KeptRequest:
-        kept = request_of(person)
-        sent.append(kept)
-        choice = replace(kept.choice, at=AT + timedelta(seconds=len(sent)))
-        return replace(kept, choice=choice, repeat=idempotency.named("k1", body))
-
-    return made
-
-
 def requests(file):
     return [kept for _, kept in file.read().requests]
-
-
-def ids(file):
-    return [kept.request for kept in requests(file)]
 
 
 def test_a_process_that_was_stopped_over_the_file_holds_nobody_up_for_ever(file, request_of, monkeypatch):
@@ -252,27 +233,6 @@ def test_what_the_disk_of_the_store_refuses_is_kept_in_the_data_folder(both, req
     monkeypatch.setattr(emergency, "_write", fails_once)
     file.keep(kept := request_of(1))
     assert (requests(file), requests(instead), file.path.read_bytes()) == ([kept], [kept], b"")
-
-
-def test_what_is_sent_again_while_it_waits_waits_once_and_is_told_of_the_same_event(file, keyed_of):
-    first = keyed_of(1)
-    assert file.keep(first) == file.keep(keyed_of(1)) == ids(file) == [first.request]
-    assert file.clear(file.read())
-    later = keyed_of(1)
-    assert file.keep(later) == ids(file) == [later.request]
-
-
-def test_another_no_under_the_same_key_is_another_line(file, keyed_of, request_of):
-    first, other, theirs, unkeyed = keyed_of(1), keyed_of(1, b"[]"), keyed_of(2), request_of(1)
-    for kept in (first, other, theirs, unkeyed, unkeyed):
-        assert file.keep(kept) == [kept.request]
-    assert ids(file) == [kept.request for kept in (first, other, theirs, unkeyed, unkeyed)]
-
-
-def test_of_several_at_once_those_are_kept_that_do_not_wait(file, keyed_of):
-    first, again, other = keyed_of(1), keyed_of(1), keyed_of(2)
-    file.keep(first)
-    assert file.keep(again, other) == ids(file) == [first.request, other.request]
 
 
 def test_what_came_while_the_rest_was_entered_is_not_thrown_away(file, request_of):

@@ -241,7 +241,6 @@ async def test_it_heals_by_itself_when_the_newer_folder_is_back_and_enters_each_
             answer = await calling.post("/v1/choices", json=out(person), headers={"Idempotency-Key": f"k{person}"})
             assert answer.status_code == 202
             events += [each["event"] for each in answer.json()["events"]]
-        assert events[0] == events[2]
         put_back_newer(lived_in)
         assert await soon(lambda: is_ready(calling)), (await calling.get("/readyz")).text
         for person in (1, 2):
