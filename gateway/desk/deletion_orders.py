@@ -17,9 +17,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from gateway.choice.deletion_list import DeletionKind, DeletionStatus
+from gateway.choice.deletion_list import DeletionStatus
 from gateway.choice.deletion_periods import Fetched, mechanism_of
-from gateway.choice.identity import DIGESTS
 from gateway.delivery.deadlines import DELETION_DAYS
 from gateway.desk import own_systems, recipient_holdings, suppression
 from gateway.desk.answered_requests import HowItCame
@@ -27,7 +26,6 @@ from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, Got, got_under, pass_on, pass_standing_on
 from gateway.fold.kin import edges_of, family, roads
-from gateway.fold.record import NamesLearnt, Record
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.holders import released_since
@@ -57,7 +55,6 @@ PAGE = 500  # digests that are looked at in one transaction's turn
 AT_ONCE = 5_000  # that are looked through for these
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 Reads = Callable[[str, str], Subject | None]  # whom an identifier names, by kind and value as a recipient has it
-OF_LIST = "SELECT 1 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.key = ? AND b.kind = ?"
 # Whether anything left of a request's key, behind an entry.
 LEFT_BEHIND = " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} l WHERE l.key = r.key AND l.batch >= {{0}})"  # noqa: S608 - ours
@@ -206,17 +203,9 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
     now, names = milliseconds(at), family(people_of(tx, [key]).slate(), key)
     for held in _held(tx, names):
         forms = recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed)
-        read = [subject for each in forms.items() if (subject := reads(*each)) and key in subject.keys]
-        for subject in read:
-            know_names(tx, subject, now)
-        # A number that left as its hash alone: nobody can tell its other names, but that it is the one that is listed.
-        if not read and held.named not in names and _is_hash_of_listed(tx, key, forms):
-            tx.say([Record(tx.size, now, held.named, NamesLearnt((key,)))], now)
-
-
-def _is_hash_of_listed(tx: Transaction, key: bytes, kinds: Collection[str]) -> bool:
-    are_numbers = bool(kinds) and all(kind in DIGESTS and kind.startswith("phone") for kind in kinds)
-    return are_numbers and tx.db.execute(OF_LIST, (key, DeletionKind.PHONE)).fetchone() is not None
+        for each in forms.items():  # what else the row named is somebody else's: of a hash nobody can tell whose
+            if (subject := reads(*each)) and key in subject.keys:
+                know_names(tx, subject, now)
 
 
 def _left_by_a_yes(tx: Transaction, key: bytes, names: Iterable[bytes], at: datetime) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from gateway.ledger.subjects import milliseconds
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
@@ -185,17 +185,22 @@ def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = Out
     return tx.db.execute(sql, (answer, recipient)).rowcount
 
 
+SAID = "SELECT o.at, o.received, s.last FROM outbox o LEFT JOIN system_order s ON s.message = o.id WHERE o.id = ?"
+
+
 def split_deletions(tx: Transaction, recipient: str, now: int) -> None:
     """Deletions of several identifiers become one for each: some ways take one at a time."""
     for message in read_messages(tx, recipient, now, kind=OutboxKind.DELETES):
         content = json.loads(message.body or b"{}")
         listed = content.get("identifiers", [])
         if len(listed) > 1:
-            at, received = tx.db.execute("SELECT at, received FROM outbox WHERE id = ?", (message.id,)).fetchone()
+            at, received, stated = tx.db.execute(SAID, (message.id,)).fetchone()
+            last = None if stated is None else moment(stated)
             for each in listed:
-                queue(tx, recipient, {**content, "identifiers": [each]}, at, received=received)
+                queue(tx, recipient, {**content, "identifiers": [each]}, at, received=received, last=last)
                 tx.db.execute(ASKED_BY, (tx.queued[-1], message.id))
             tx.db.execute("DELETE FROM deletion_message WHERE message = ?", (message.id,))
+            tx.db.execute("DELETE FROM system_order WHERE message = ?", (message.id,))
             tx.db.execute("DELETE FROM outbox WHERE id = ?", (message.id,))
 
 

@@ -309,7 +309,7 @@ def pass_no_on(
     """
     stopped, has_systems = list(_stopped(tx, subjects, said, reached)), own_systems.registered(tx)
     came = received() if stopped or has_systems else None
-    tell_recipients(tx, stopped, at, came, lambda got: own_systems.marketing_last(said & got.purposes, came or at))
+    tell_recipients(tx, stopped, at, came, _last_of(said, came or at))
     if has_systems:
         named = _accounts_among(tx, reached) | {each.key: in_every_form(each) for each in subjects}
         own_systems.suppress(tx, named, said, at, came)
@@ -360,10 +360,20 @@ def _stopped_of(
             yield each, word
 
 
+def _last_of(said: frozenset[Purpose], came: datetime) -> Callable[[Got], datetime | None]:
+    return lambda got: own_systems.marketing_last(said & got.purposes, came)
+
+
 def tell_holders(tx: Transaction, subject: Subject, said: frozenset[Purpose], choice: Choice) -> None:
     """Of a no on what was given back since it was said: whoever got it, whosever it was then, for it denies for all."""
     own = dict.fromkeys(sorted(tx.found_among(LEFT, named_by(subject))), 0)
-    tell_recipients(tx, list(_stopped_of(tx, [subject], said, own)), choice.at, choice.received)
+    tell_recipients(
+        tx,
+        list(_stopped_of(tx, [subject], said, own)),
+        choice.at,
+        choice.received,
+        _last_of(said, choice.received or choice.at),
+    )
 
 
 def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from cli.test_drop import ANA, ANAS, NOW, act, hold, link, rows_of, say_yes, verified
@@ -18,7 +19,9 @@ from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
+from gateway.fold.kin import family
 from gateway.ledger.acts import records
+from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
@@ -27,8 +30,7 @@ GOES = {
     DeletionKind.MAID: ("gaid", GAID, "teemo", "ad_id", "sale"),
     DeletionKind.EMAIL: ("email", ANA, "payments", "contact", "service"),
 }
-HASHED = {
-    DeletionKind.PHONE: ("phone", ANAS, "hashes", "phone_hash", "sharing"),
+HASHED = {  # of a number that left as its hash alone nobody can tell which it is
     DeletionKind.EMAIL: ("email", ANA, "hashes", "email_hash", "sharing"),
 }
 TAKES_HASHES = """
@@ -214,4 +216,26 @@ def test_who_got_it_by_an_answer_that_was_only_counted_is_told_by_what_another_g
     assert '"delete"' in takes(broker, "advertisers")
     assert broker.answers() == ({A: "3"}, {})
     assert kept(broker) == ([], [])
+    verified(folder)
+
+
+def test_whom_a_row_named_beside_whoever_is_listed_stays_somebody_else(broker, folder):
+    """Their number left as a hash, of which nobody can tell whose it is: a yes of theirs would be hers (R12)."""
+    theirs, families = sha256(b"+14155550199").hexdigest(), []
+
+    def left_beside(tx, who):
+        callee = who("phone_sha256", theirs).key
+        left = [Left("phone_sha256", theirs, callee, (*who("phone", ANAS).keys, callee))]
+        recipient_holdings.note_held(tx, "hashes", left, ["sharing"], ["phone_hash"], 0, milliseconds(NOW))
+
+    def read(tx, who):
+        one, other = who("phone", ANAS).key, who("phone_sha256", theirs).key
+        families.append((other, family(people_of(tx, [one, other]).slate(), one)))
+
+    act(folder, left_beside)
+    broker.take((A, ANAS), kind=DeletionKind.PHONE)
+    broker.answers()
+    act(folder, read)
+    [(callee, names)] = families
+    assert callee not in names
     verified(folder)
