@@ -62,7 +62,7 @@ def brings_no_cookies(scope: Scope) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin", "")
     if site is not None:
         return site == "cross-site" and headers.get("sec-fetch-mode", NAVIGATION) == NAVIGATION
-    return bool(origin) and not _is_host(origin, headers)
+    return origin not in {"", "null"} and not _is_host(origin, headers)  # of our own pages old browsers say `null`, too
 
 
 def leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
