@@ -48,8 +48,9 @@ def invite(data: Path, file: Path | None, name: str, role: str) -> None:
     if not url:
         raise click.UsageError("[desk] url says where officers open the desk: write it first")
     try:
+        was = next((str(each.role) for each in _officers(data).people() if each.name == name.lower()), "")
+        _note(data, "invited", name, made=role, was=was)
         code = _officers(data).invite(name.lower(), DeskRole(role))
-        _note(data, "invited", name, made=role)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     click.echo(f"{url}/desk/invitation#{code}")

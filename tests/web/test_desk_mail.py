@@ -20,6 +20,7 @@ from gateway.desk.office.desk_file import DESK_FILE, desk_file
 from gateway.desk.office.desk_log import KEPT, DeskLog
 from gateway.desk.office.mailbox import Mailbox, came_on, parsed, read_mail
 from gateway.desk.office.officers import DeskRole
+from gateway.desk.office.request_law import RequestKind
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
@@ -287,7 +288,8 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
     assert "sorted a mail" in noted
 
 
-async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch):
+@pytest.mark.parametrize("does", ["enters", "sorts"])
+async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch, does):
     cookie = await comes_in(folder)
     for text in ("Do not sell.", "Do not share."):
         await asyncio.to_thread(box(folder).take, written(text).as_bytes())
@@ -297,10 +299,14 @@ async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_requ
         note = DeskLog.note
 
         def slow(log, at, said):
-            """Meanwhile a colleague enters it."""
+            """Meanwhile a colleague is quicker."""
             note(log, at, said)
-            if said["what"] == "sorted a mail":
-                box(folder).cases.entered(2, "an-entry")
+            cases = box(folder).cases
+            if said["what"] == "sorted a mail" and does == "enters":
+                cases.entered(2, "an-entry")
+            elif said["what"] == "sorted a mail":
+                cases.reread(2, {**cases.read_case(2).said, "mail": "read"})
+                box(folder).sort(2, RequestKind.OPT_OUT, "US-CA")
 
         monkeypatch.setattr(DeskLog, "note", slow)
         assert (await posted(client, cookie, "/desk/mail/2", kind="no request")).status_code == 400

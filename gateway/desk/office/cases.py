@@ -131,6 +131,19 @@ class Cases:
         with self.file() as db:
             return db.execute(f"{sql} AND event = coalesce(?, event)", (*said, number, event)).rowcount > 0
 
+    def answer_as_read(self, case: DeskCase, said: Mapping[str, Any], outcome: str) -> bool:
+        """The last word on one that says what it said when that was decided on, and what it says from now on; False: it
+        is another one by now.
+        """
+        with self.file() as db:
+            row = db.execute(f"SELECT {COLUMNS} FROM request WHERE number = ?", (case.number,)).fetchone()  # noqa: S608 - ours
+            now = self._case(row) if row else None
+            if now is None or now.answered or (now.said, now.event) != (case.said, case.event):
+                return False
+            values = milliseconds(self.clock()), outcome, self._sealed(case.number, said), case.number
+            db.execute("UPDATE request SET answered = ?, outcome = ?, sealed = ? WHERE number = ?", values)
+            return True
+
     def entered(self, number: int, event: str) -> None:
         """Which entry of the ledger it became."""
         self._note(number, "event = ?", event)

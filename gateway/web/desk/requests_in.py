@@ -399,10 +399,10 @@ class MailPage:
             raise Problem("malformed", "A colleague sorted this mail. Open it again: a case is denied for a reason.")
         cases = self.mailbox.cases
         await self.door.note(officer, "sorted a mail", case=str(case.number))
-        await asyncio.to_thread(cases.reread, case.number, {**case.said, MAIL: READ})
         if kind != NO_REQUEST:
+            await asyncio.to_thread(cases.reread, case.number, {**case.said, MAIL: READ})
             await asyncio.to_thread(self.mailbox.sort, case.number, RequestKind(kind), place)
-        elif not await asyncio.to_thread(cases.answer_case, case.number, NO_REQUEST, event=""):
+        elif not await asyncio.to_thread(cases.answer_as_read, case, {**case.said, MAIL: READ}, NO_REQUEST):
             raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
         return go_on(f"{REQUESTS}/{case.number}")
 
