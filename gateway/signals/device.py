@@ -127,7 +127,8 @@ def _fields_say(stored: Mapping[str, object]) -> Iterator[bool | None]:
 
 
 def _consents(stored: Mapping[str, object]) -> list[str]:
-    return [word for key in PURPOSES if (word := _word(stored.get(key)))]
+    texts = (value for key in PURPOSES if isinstance(value := stored.get(key), str))  # a number is nobody's word
+    return [word for value in texts if (word := _word(value))]
 
 
 def _consented(text: str) -> frozenset[int] | None:
