@@ -41,6 +41,9 @@ COUNTED = frozenset(
     {"children", "kids", "dependents", "household", "people", "persons", "size", "count", "number", "income", "tier",
      "length", "tenure", "residence"}
 )  # fmt: skip
+VERSIONS = frozenset({"version", "ver", "sdk", "os", "api"})  # the minor number of one
+# What is so old is no person, where a member that nobody mapped has an age and no birth.
+NO_PERSON = frozenset({"account", "cookie", "session", "device", "app", "page", "cache", "membership", "gate"})
 YES, NO = frozenset({"1", "true", "yes", "y", "t"}), frozenset({"0", "false", "no", "n", "f"})
 NOT_SAID = frozenset(
     {"", "-", "--", "-1", "-1.0", "unknown", "undisclosed", "prefer not to say", "n/a", "nan", "none", "null"}
@@ -66,6 +69,7 @@ MONTH = re.compile(
 )
 SHORT = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{1,2})")  # a date with a year of two digits, at either end
 LAST_DAY = 31
+LONGEST_AGES = 64  # characters
 OLDEST, FIRST_YEAR, LAST_YEAR = 150, 1900, 2099  # as a check takes them
 
 NO_LAWS = frozenset(
@@ -116,23 +120,43 @@ def age_said(
 
 class AgeName(NamedTuple):
     """The name of a member that says an age. `of_limit`: whether somebody is of one (`is_minor`); `of_band`: it holds
-    the ages itself (`age_25_34`); `from_zero`: whether zero says something, for so a year of birth is left out.
+    the ages itself (`age_25_34`); `from_zero`: whether zero says something, for so a year of birth is left out;
+    `strict`: it is nothing but an age's, and so one that cannot be read is a child's.
     """
 
     of_limit: bool
     of_band: bool
     from_zero: bool
+    strict: bool
 
 
 @lru_cache(maxsize=1024)
 def age_name(name: str) -> AgeName | None:
     """Of a member of a bid request, whose names nobody mapped; None where it says no age."""
     words = _words(name)
+    if "minor" in words and not VERSIONS.isdisjoint(words):
+        return None
     of_limit = _is_yes_or_no(words)
-    if not of_limit and not _is_of_age(words):
+    if not of_limit and (not _is_of_age(words) or not (_is_of_birth(words) or NO_PERSON.isdisjoint(words))):
         return None
     of_band = not of_limit and any(each.isdigit() for each in words)
-    return AgeName(of_limit, of_band, not {"age", "over"}.isdisjoint(words))
+    strict = "".join(words).removeprefix("user") in OF_AGE | OF_BIRTH or not SPOKEN_OF.isdisjoint(words)
+    return AgeName(of_limit, of_band, not {"age", "over"}.isdisjoint(words), strict)
+
+
+def says_yes_or_no(value: object) -> bool:
+    """Whether it is plainly one: of a member of a bid request that may say of a person whether they are of an age."""
+    return _plain(str(value)).removesuffix(".0") in YES | NO
+
+
+def says_ages(text: str, beside: str) -> bool:
+    """Whether a text of a bid's segment has the form of ages, and not of what is counted. `beside`: the title or the
+    name that says which.
+    """
+    if text.isdigit() or len(text) > LONGEST_AGES or _read_ages(text, LAST_YEAR) is None:
+        return False
+    words = [each.lower() for each in WORD.findall(f"{beside} {text}")]
+    return _is_of_age(words) or COUNTED.isdisjoint(words)
 
 
 def _is_listed(name: str, value: object, held: Held) -> bool:

@@ -144,6 +144,57 @@ async def test_of_a_child_nothing_is_sent_wherever_it_is_said(keyed):
         assert (answer.headers["gateway-verdict"], answer.json()) == ("block", {})
 
 
+def of_user(**members) -> dict:
+    return {"user": {"ext": {"data": members}}}
+
+
+def of_page(**members) -> dict:
+    return {"site": {"ext": {"data": members}}}
+
+
+def of_query(query: str) -> dict:
+    return {"site": {"page": f"https://w.example/?{query}"}}
+
+
+ORDINARY = {
+    "as many segments as audiences have": {
+        "user": {"data": [{"id": "d", "segment": [{"id": f"{n:05}", "name": f"Interest {n}"} for n in range(300)]}]}
+    },
+    "a version in parts": {"app": {"ext": {"sdk": {"major": 17, "minor": 1}}}},
+    "a part of a version": {"app": {"ext": {"data": {"sdk_minor": "1", "minorVersion": 12}}}},
+    "a count over a number": with_parameters("pubmatic", {"publisherId": "1", "bids_over_5": 12}),
+    "a household": of_segment(id="7", name="Household Size | 2+"),
+    "children": of_segment(id="7", name="Number of Children > 1-2"),
+    "a residence": of_segment(id="7", name="Length of residence: 2-5 years"),
+    "an income": of_segment(id="7", name="Income: 10-20"),
+    "a household by its name": of_segment(name="household_size", value="2+"),
+    "an account's age": of_user(account_age=5),
+    "a cookie's age": of_user(cookie_age=1800),
+    "a membership's age": of_user(membership_age_days=900),
+    "a gate": of_user(age_gate="passed"),
+    "two times": of_query("start=2026-12-01T00:00:00.000Z&end=2026-12-31T23:59:59.999Z"),
+    "two times by their codes": of_query("start=2026-12-01T00%3A00%3A00.000000Z&end=2026-12-31T23%3A59%3A59.999999Z"),
+    "two exact times without a zone": of_query("start=10:15:30.123456&end=10:15:31.654321"),
+    "two prices": of_page(range="1.250,2.500"),
+    "prices in an object": of_page(more='{"bidfloor":1.234,"cpm":2.345}'),
+    "prices of a platform": of_page(more="platform=1.234&latency=2.345"),
+    "a picture": of_page(icon="https://cdn.example/icon@2x.png"),
+    "a script": of_page(script="https://cdn.example/npm/prebid@8.1.0/x@2.min.js"),
+    "a build": {"app": {"ver": "2.3.1+20231201"}},
+    "a book": of_query("q=isbn+9780306406157"),
+    "a language": of_page(lng="en", lon="pt-BR"),
+    "a heading": of_page(h1="Title", h3="Heading"),
+}
+
+
+@pytest.mark.parametrize("what", ORDINARY)
+async def test_what_has_the_form_alone_takes_nothing_from_an_ordinary_bid(keyed, what):
+    answer = await ask(keyed, bid(**ORDINARY[what]))
+    assert answer.headers["gateway-verdict"] == "allow"
+    assert answer.json()["device"]["ifa"] == gaid(1)
+    assert answer.json().get("app", {}).get("ver") == ORDINARY[what].get("app", {}).get("ver")
+
+
 async def test_what_tells_nothing_of_the_kind_is_let_go_as_it_came(keyed):
     """Control: else every bid would be reduced."""
     request = bid(

@@ -3,15 +3,15 @@ address or a phone number. `reading` asks it of what its one walk met; `row_word
 
 A member is read by its name, or as the value of the name beside it, as segments have it. All of it makes data classes,
 so that the verdict is asked about what would leave; points and ages count besides as places and as an age (R13, R14).
-Inside `user` a member is a field of demographics; anywhere else it is one that nobody mapped, which counts where its
-name says that it is an age's and it can be read.
+Inside `user` a member whose name says an age and nothing else is a field of demographics; any other is one that nobody
+mapped, which counts where its name says that it is an age's and it can be read.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, product
+from itertools import filterfalse, islice, product
 from typing import NamedTuple
 
 from gateway.choice import coarsening, row_words
@@ -32,6 +32,8 @@ PARTS: Mapping[str, str] = {
     LONG: LONG,
     **dict.fromkeys(("gender", "sex"), GENDER),
 }
+WHOSE = ("user", "device", "dev", "geo", "gps", "loc", "client", "home")  # `userlat`, in one word
+IN_ONE_WORD: Mapping[str, str] = {f"{whose}{word}": kind for whose in ("", *WHOSE) for word, kind in PARTS.items()}
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 LONGEST_NAME = 64
 ONE_WORD = re.compile(r"[\w.-]+")
@@ -39,6 +41,9 @@ OWN_OF_USER, OWN_OF_GEO = frozenset({"yob", "gender"}), frozenset({"lat", "lon",
 PAIRED = frozenset({"value", "segment"})  # members beside which a name stands that says what they are
 NOTHING: tuple[object, ...] = (None, "", [], {})
 LIMITED = (0, 1, "0", "1")  # `lat` is "limit ad tracking", too
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")  # `lng` is a language's, too
+H3 = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{15,16}|[0-9]{18,19})(?![0-9a-f])", re.IGNORECASE)  # and a heading
+MINOR, OF_VERSION = "minor", frozenset({"major", "patch", "version"})  # which stand beside it in one
 NUMERAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]+)?")
 NAME_ENDS = re.compile(r"[|:>/]")  # "Demographic | Age Range | 25-29"
 TEXT = "segment"  # what is no age's by its name, and a field's all the same
@@ -88,8 +93,8 @@ def named_for(name: str) -> str:
         return kind
     words = [each.lower() for each in WORD.findall(name.rpartition(".")[2])]
     for each in ("".join(words), *words):
-        if each in PARTS:
-            return PARTS[each]
+        if each in IN_ONE_WORD:
+            return IN_ONE_WORD[each]
     return AGE if row_words.age_name(name) else ""
 
 
@@ -132,8 +137,8 @@ class WordsFound:
             return
         for each in _paired(holder):
             self._take_members(each, mapped=mapped)
-        if mapped:
-            self.ages |= {AgeWord(TEXT, text, True): None for text in _texts_of(objects(holder.get("segment")))}
+        if mapped and not self._is_too_much:
+            self.ages |= {AgeWord(TEXT, text, True): None for text in _ages_of(objects(holder.get("segment")))}
 
     def _take_members(self, holder: Json, *, mapped: bool) -> None:
         kinds: dict[str, list[object]] = {}
@@ -142,6 +147,8 @@ class WordsFound:
             if not kind or value in NOTHING or self._is_too_much:
                 continue
             if kind == AGE:
+                if name.lower() == MINOR and not OF_VERSION.isdisjoint(holder):
+                    continue
                 self._take_age(name, value, mapped=mapped)
             elif not isinstance(value, dict):
                 kinds.setdefault(kind, []).append(value)
@@ -152,15 +159,16 @@ class WordsFound:
         if GENDER in kinds:
             self.classes.add(DataClass.DEMOGRAPHICS)
         north, long = kinds.get(LATITUDE, []), kinds.pop(LONG, [])
-        east = [*kinds.get(LONGITUDE, []), *(long if north else [])][: MOST_SAID + 1]
+        east = [*filterfalse(_is_language, (*kinds.pop(LONGITUDE, ()), *(long if north else ())))]
         if not east:
             kinds[LATITUDE] = north = [each for each in north if each not in LIMITED]
-        if any(values for kind, values in kinds.items() if kind != GENDER):
+        kinds["h3"] = [*filter(_is_h3, kinds.get("h3", ()))]
+        if east or any(values for kind, values in kinds.items() if kind != GENDER):
             self.classes.add(DataClass.PRECISE_GEO)
-        for one, other in product(north[: MOST_SAID + 1], east):
-            degrees = coarsening.number(one), coarsening.number(other)
-            if degrees[0] is not None and degrees[1] is not None:
-                self._points[degrees[0], degrees[1]] = None
+        for point in product(_numbers(north), _numbers(east)):
+            self._points[point] = None
+            if self._is_too_much:
+                return
         for value in kinds.get(PAIR, ()):
             self._points |= dict.fromkeys(_points_in(value))
         self._points |= {each: None for each in kinds.get("geohash", ()) if isinstance(each, str)}
@@ -169,15 +177,18 @@ class WordsFound:
         how = row_words.age_name(name)
         if how is None or (value in (0, "0") and not how.from_zero):
             return
+        values = value if isinstance(value, list) else [value]
+        if how.of_limit and not mapped and not (values := [*filter(row_words.says_yes_or_no, values)]):
+            return
         self.classes.add(DataClass.DEMOGRAPHICS)
         if how.of_band:  # it says an age of whomever it is true of, and what is true here nobody can tell
             return
-        mapped = mapped or how.of_limit
-        for each in value if isinstance(value, list) else [value]:
+        strict = how.of_limit or (mapped and how.strict)
+        for each in values:
             if isinstance(each, str | int | float):
-                self.ages[AgeWord(name, each, mapped)] = None
-            elif mapped and each is not None:
-                self.ages[AgeWord(name, UNREADABLE, mapped)] = None
+                self.ages[AgeWord(name if strict or not mapped else AGE, each, strict)] = None
+            elif strict and each is not None:
+                self.ages[AgeWord(name, UNREADABLE, strict)] = None
 
     def take_texts(self, joined: str) -> None:
         for pair in degree_pairs(joined):
@@ -200,11 +211,27 @@ def _paired(holder: Json) -> Iterator[Json]:
             yield {name: value}
 
 
-def _texts_of(segments: Iterable[Json]) -> Iterator[str]:
+def _ages_of(segments: Iterable[Json]) -> Iterator[str]:
+    """The texts of segments that have the form of ages; of a title its end."""
     for each in segments:
-        for word in ("id", "value", "name"):
-            if isinstance(text := each.get(word), str) and text:
-                yield NAME_ENDS.split(text)[-1].strip() if word == "name" else text
+        title = name if isinstance(name := each.get("name"), str) else ""
+        for text in (each.get("id"), each.get("value"), NAME_ENDS.split(title)[-1].strip()):
+            if isinstance(text, str) and row_words.says_ages(text, title):
+                yield text
+
+
+def _is_language(value: object) -> bool:
+    return isinstance(value, str) and LANGUAGE.fullmatch(value) is not None
+
+
+def _is_h3(value: object) -> bool:
+    return H3.search(str(value)) is not None
+
+
+def _numbers(values: Iterable[object]) -> list[float]:
+    """Each once, and no more than can be looked at."""
+    read = (number for each in values if (number := coarsening.number(each)) is not None)
+    return list(islice(dict.fromkeys(read), MOST_SAID + 1))
 
 
 def _points_in(value: object) -> tuple[tuple[float, float], ...]:

@@ -28,6 +28,8 @@ HEXES = re.compile(
 )
 ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 WITH_PLUS = re.compile(r"\+[0-9]{8,15}\b")
+PHONE = re.compile(rf"(?<![^\W_]){WITH_PLUS.pattern}")
+OF_FILES = frozenset({"png", "jpg", "jpeg", "svg", "webp", "gif", "js", "css", "min"})  # ends of names, and no domain's
 IN_BASE64: Mapping[int, str] = {22: "md5", 27: "sha1", 43: "sha256"}  # by characters, without padding
 DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
 WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
@@ -36,6 +38,15 @@ DIGITS = string.digits.encode()
 # A decimal number of degrees in two parts: what stands behind its point is rare in a text, and looked for first. With
 # fewer decimals it is a version or a price far more often.
 DECIMALS, DEGREES = re.compile(r"\.[0-9]{3,}+(?!\.[0-9])"), re.compile(r"-?(?<![0-9.])[0-9]{1,3}$")
+SECONDS = re.compile(
+    r"(?<![0-9.])[0-9]{2}(?::|%3A)[0-9]{2}(?::|%3A)$", re.IGNORECASE
+)  # stands before them: 23:59:59.999
+BEFORE_SECONDS = 10  # characters
+EXACT = 4  # decimals of two numbers that need no sign and no name to be a point
+OF_A_POINT = re.compile(
+    r"[@LGClgc](?:(?<=@)|(?:(?<![A-Za-z].)|(?<=[a-z][LGC]))(?i:(?<=l)(?:at|on|ng)|(?<=g)eo|(?<=c)oord)"
+    r"(?i:itude|gitude|g|inates?|s|lng|long?|lat|loc|point)?(?![a-z]))"
+)  # as a word, or one in camel case; the first letter is looked for first, which takes half of the time
 LONGEST_DEGREES = 4  # characters before the point
 BETWEEN_DEGREES = 32  # characters: `&zoom=15&longitude=`
 POLE, HALF_TURN = 90, 180
@@ -104,17 +115,29 @@ class DegreePair(NamedTuple):
 
 def degree_pairs(text: str) -> Iterator[DegreePair]:
     """The points that a text tells, also one of several texts joined by `APART`."""
-    before: tuple[int, int, float] | None = None
+    before: tuple[int, int, float, bool] | None = None
     for found in DECIMALS.finditer(text):
         whole = DEGREES.search(text, max(0, found.start() - LONGEST_DEGREES), found.start())
-        if whole is None:
+        if whole is None or _is_of_a_time(text, whole.start(), found.end()):
             continue
         at, end, degrees = whole.start(), found.end(), float(text[whole.start() : found.end()])
+        exact = end - found.start() > EXACT
         if before and at - before[1] <= BETWEEN_DEGREES and APART not in text[before[1] : at]:
             points = points_of(before[2], degrees)
-            if points:
+            is_told = (exact and before[3]) or "-" in (text[at], text[before[0]]) or _is_named(text, before[0], at)
+            if points and is_told:
                 yield DegreePair(before[0], points)
-        before = at, end, degrees
+        before = at, end, degrees, exact
+
+
+def _is_of_a_time(text: str, at: int, end: int) -> bool:
+    """Of seconds with decimals, and of hours that say so."""
+    return text.startswith("Z", end) or SECONDS.search(text, max(0, at - BEFORE_SECONDS), at) is not None
+
+
+def _is_named(text: str, one: int, other: int) -> bool:
+    """Whether a word before two numbers, or between them, says that they are a point's."""
+    return OF_A_POINT.search(text[max(0, one - BETWEEN_DEGREES) : other].rpartition(APART)[2]) is not None
 
 
 def points_of(one: float, other: float) -> tuple[tuple[float, float], ...]:
@@ -127,5 +150,14 @@ def points_of(one: float, other: float) -> tuple[tuple[float, float], ...]:
 
 
 def says_contact(text: str) -> bool:
-    """Whether an address or a phone number with its plus stands in it."""
-    return ("@" in text and ADDRESSES.search(text) is not None) or ("+" in text and WITH_PLUS.search(text) is not None)
+    """Whether an address or a phone number with its plus stands in it. A version behind a product's name (`a@8.1.0`,
+    `2.3.1+20231201`) and a picture of twice the size (`icon@2x.png`) have the form alone.
+    """
+    if "+" in text and PHONE.search(text):
+        return True
+    return "@" in text and any(_is_mailbox(found[0]) for found in ADDRESSES.finditer(text))
+
+
+def _is_mailbox(address: str) -> bool:
+    labels = address.rpartition("@")[2].lower().split(".")[1:]
+    return any(each[0].isalpha() and each not in OF_FILES for each in labels)

@@ -77,8 +77,8 @@ def test_a_point_counts_under_any_of_its_names(where, north, east):
     "bag",
     [
         {"latlong": "45.52,-122.67"}, {"lat_long": [45.5, -122.6]}, {"geohash": "c20fbr3n"}, {"zip": "97205"},
-        {"postal_code": "97205"}, {"lat": NORTH}, {"lon": "somewhere"}, {"coordinates": [EAST, NORTH]}, {"h3_index": "8a"},
-        {"segment": [{"name": "lat", "value": "45.5"}]},
+        {"postal_code": "97205"}, {"lat": NORTH}, {"lon": "somewhere"}, {"coordinates": [EAST, NORTH]}, {"h3_index": "8a2a1072b59ffff"},
+        {"segment": [{"name": "lat", "value": "45.5"}]}, {"h3": 622236750694711295}, {"userlat": "45.5"}, {"homezip": "97205"},
     ],
     ids=repr,
 )  # fmt: skip
@@ -269,6 +269,80 @@ def test_a_hostile_text_is_read_in_no_more_time_than_it_is_long():
         began = time.thread_time()
         read({"imp": [{"id": "1", "tagid": text}]})
         assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "52.520008,13.404954",
+        "lat=52.520&lon=13.405",
+        "/@52.520,13.405",
+        "52.520/-0.127",
+        "userLat:52.520,x:13.405",
+        "15:52.520008,13.404954",
+    ],
+)
+def test_of_two_numbers_decimals_a_sign_or_a_name_make_a_point(text):
+    assert told(PLANTED["a parameter"](text)) == {POINT}
+
+
+@pytest.mark.parametrize(
+    "text", ["52.520,13.405", "00:00:52.520008,00:00:13.404954", "00%3A00%3A52.5200,00%3A00%3A13.4049", "52.5200Z/13.4049Z", "latency=52.520,13.405"]
+)  # fmt: skip
+def test_without_them_they_are_prices_and_seconds(text):
+    assert not told(PLANTED["a parameter"](text))
+
+
+@pytest.mark.parametrize("where", ANYWHERE)
+@pytest.mark.parametrize("value", ["same", "other"])
+def test_hostile_values_of_degrees_are_read_in_no_more_time_than_they_are_long(where, value):
+    def degrees(word, n):
+        return {f"{word}_{'a' * n}": 1.5 if value == "same" else "no number"}
+
+    bag = {name: each for n in range(60) for word in ("lat", "lon") for name, each in degrees(word, n).items()}
+    began = time.thread_time()
+    said = read(ANYWHERE[where]({"p": [bag] * 300}))
+    assert time.thread_time() - began < 0.4
+    assert said.words.classes == {POINT}
+    assert said.words.is_whole
+
+
+def test_segments_are_read_in_no_more_time_than_they_are_long():
+    for text in ("13-1x {}", "{}", "audience {}", "over " * 500 + "{}"):
+        began = time.thread_time()
+        said = read({"user": {"data": [{"segment": [{"id": text.format(n)} for n in range(5000)]}]}})
+        assert time.thread_time() - began < 1
+        assert not said.words.classes or text == "{}"
+
+
+@pytest.mark.parametrize(
+    ("segment", "band"),
+    [
+        ({"name": "Household > Age 13-15"}, "13_15"), ({"name": "Number of Children | 13-15"}, None), ({"name": "members", "value": "13-15"}, "13_15"),
+        ({"name": "household_size", "id": "13-15"}, None), ({"name": "Age of the household's head", "value": "13-15"}, "13_15"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_of_a_segment_what_is_counted_is_no_age_unless_its_title_says_one(segment, band):
+    assert youngest({"user": {"data": [{"segment": [segment]}]}}) == band
+
+
+@pytest.mark.parametrize(
+    ("bag", "band"),
+    [
+        ({"customer_age": 14}, "13_15"), ({"customer_age": "gold"}, None), ({"user_age": "gold"}, "under_13"), ({"account_dob": YEAR - 10}, "under_13"),
+        ({"device_age": 3}, None), ({"app_coppa": 1}, "under_13"), ({"age_verified": 1}, None), ({"age_years": {"x": 1}}, None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_in_a_user_a_name_that_says_more_than_an_age_counts_where_it_can_be_read(bag, band):
+    assert youngest({"user": {"ext": {"data": bag}}}) == band
+
+
+@pytest.mark.parametrize("bag", [{"minor": 1}, {"is_minor": "yes"}, {"coppa": True}, {"under_13": 1.0}])
+def test_that_somebody_is_a_child_is_heard_anywhere(bag):
+    assert youngest(with_parameters(bag)) == "under_13"
+    assert youngest(with_parameters(bag | {"major": 1})) == (None if "minor" in bag else "under_13")
 
 
 def test_pairs_are_told_with_where_they_begin():
