@@ -85,6 +85,15 @@ async def test_a_plus_that_arrived_as_a_blank_is_a_plus(client, keyed):
     assert not await allowed(keyed, "phone", US)
 
 
+async def test_a_number_whose_plus_was_lost_is_opted_out_by_the_api_too(keyed):
+    """A backend sends on what a form gave it."""
+    british = "+447911123456"
+    assert await allowed(keyed, "phone", british), "the control"
+    no = {"identifiers": [named("phone", british.replace("+", " "))], "choice": "opt_out"}
+    assert (await keyed.post("/v1/choices", json=no)).status_code == 201
+    assert not await allowed(keyed, "phone", british)
+
+
 async def test_the_confirmation_names_each_reading_by_its_country_and_two_digits(client, tmp_path):
     shown = await posted(client, phone=NATIONAL, country="MX")
     assert "read as a number of this country: MX; it ends in 23" in shown.text

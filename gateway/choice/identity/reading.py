@@ -44,14 +44,6 @@ PORT = re.compile(r":[0-9]{1,5}\Z")
 HOST = re.compile(r"[^\s.]+(?:\.[^\s.]+)+\.?")
 
 
-class FormText(str):
-    """A value as a form's body had it, for whoever typed it (`typed` makes it): a blank before a number may be the plus
-    that a client did not escape. Nobody else's text is read so: there a blank is a blank.
-    """
-
-    __slots__ = ()
-
-
 def read_identifier(
     kind: object,
     value: object,
@@ -75,7 +67,7 @@ def read_identifier(
     if len(text) > MAX_VALUE or "\x00" in text or (not plain and unwritable(text)):
         return Malformed(_label(kind), "value")
     if kind == "phone":
-        return phone_number.read_number(spelling.plain(text), country, countries, blank=_is_plus(value))
+        return phone_number.read_number(spelling.plain(text), country, countries, blank=value[:1] == " ")
     if kind in SOURCED:
         return _sourced(kind, text, source)
     if kind in PLAIN or (kind.startswith(PREFIX) and kind.removeprefix(PREFIX) in declared):
@@ -83,10 +75,6 @@ def read_identifier(
     if alone is not None and kind in AD_IDS and plain:
         return device.uuid(kind, text, alone)
     return _formed(kind, text)
-
-
-def _is_plus(value: str) -> bool:
-    return isinstance(value, FormText) and value[:1] == " "
 
 
 def read_kept(kind: str, value: str) -> Read:
@@ -192,7 +180,7 @@ def typed(kind: str, text: str, country: str, countries: Sequence[str] = ()) -> 
     quoted = QUOTES.fullmatch(text)
     text = (quoted[1] if quoted else text).strip()
     text = spelling.with_signs(text, loosely=kind == "email")
-    own = [(kind, FormText(f" {text}") if blank else text)] if _readable(kind, text, country, countries) else []
+    own = [(kind, f" {text}" if blank else text)] if _readable(kind, text, country, countries) else []
     if own and not (kind == "email" and BLANK.search(text)):  # "Jane jane@example.com" is readable without its blank
         return Typed(tuple(own), whole=True)
     if kind == "phone" and not blank and (listed := several(kind, text, country, countries)):
