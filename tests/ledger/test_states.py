@@ -9,7 +9,7 @@ import pytest
 from support.people import GAID, gaid
 
 from gateway.consent import still_out
-from gateway.ledger.acts import device_states, links, records
+from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
@@ -254,3 +254,40 @@ def test_only_what_is_no_persons_own_name_has_states(who):
     own = [("account", "a"), ("email", "person1@example.com"), ("email_sha256", DIGEST), ("phone", "+14155550101")]
     assert not any(who(*name).is_device for name in own)
     assert all(who(*name).is_device for name in (("gaid", GAID), ("ad_id_sha256", DIGEST), ("idfv", gaid(1))))
+
+
+MARK = "an installation"
+
+
+def owed_by_itself(tx, mentioned, *fresh):
+    """What each of these ids has of what the installation said by all of them."""
+    phone = device_states.PhoneFolded(tx, [each.key for each in (*mentioned, *fresh)], MARK)
+    return [phone.owed_by_itself(each.key, mentioned[0].key) for each in fresh]
+
+
+def test_a_no_of_an_installation_that_officers_voided_is_no_more_its_own(do, who, device, says):
+    written, new = says(device, details={"device": MARK}), who("gaid", gaid(2))
+    assert do(lambda tx: owed_by_itself(tx, [device], new)) == [{*SIGNAL_PURPOSES}], "the control"
+    assert do(lambda tx: device_states.last_said_no(tx.db, MARK)), "the control"
+    belief = office_acts.Belief(hashlib.sha256(b"forged").digest(), ("Ada Park", "Ben Cole"))
+    do(lambda tx: office_acts.void_choices(tx, [written.seq], belief, AT))
+    assert do(lambda tx: owed_by_itself(tx, [device], new)) == [set()]
+    assert do(lambda tx: device_states.last_said_no(tx.db, MARK)) == {}
+
+
+def test_what_an_installation_said_is_read_once_for_all_of_its_ids_and_the_newest_of_it(
+    do, who, device, says, monkeypatch
+):
+    says(device, purposes=(Purpose.PROFILING,), details={"device": MARK})
+    for _ in range(3):
+        says(device, details={"device": MARK})
+    ids, read, honest = [who("gaid", gaid(each)) for each in range(2, 30)], [], device_states.sides_at
+    monkeypatch.setattr(device_states, "sides_at", lambda db, places: read.append([*places]) or honest(db, places))
+    few = {*SIGNAL_PURPOSES, Purpose.PROFILING}
+    assert do(lambda tx: owed_by_itself(tx, [device], *ids)) == [few] * len(ids)
+    assert [len(places) for places in read] == [4]
+    monkeypatch.setattr(device_states, "MOST_ROWS", 3)
+    assert do(lambda tx: owed_by_itself(tx, [device], *ids)) == [{*ALL_PURPOSES}] * len(ids), (
+        "what is not read may be a no"
+    )
+    assert [len(places) for places in read] == [4, 3]
