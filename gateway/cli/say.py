@@ -118,7 +118,7 @@ def choose(
     click.echo("\n".join(f"  {name}: {word}" for name, word in chosen.standing.items()))
     for subject in named.subjects:
         if subject.further:
-            click.echo(f"a number without its country code, read as {readings(subject)}")
+            click.echo(f"a number without its country code, read as {readings(subject)}; tied to no account")
     if tie and sum(subject.is_account for subject in named.subjects) > 1:
         click.echo("of several accounts none is tied to anything", err=True)
     of_marketing = own_systems.marketing_last(named_purposes, came) if came else None

@@ -49,7 +49,7 @@ class KeptRequest:
         passed = late_noes.passed_on(tx, self.subjects, self.choice) if late else {}
         if self.tie:
             listed = [subject for subject in self.subjects if not subject.reading]
-            still = [subject for subject in listed if subject.key not in passed]
+            still = [each for each in listed if each.key not in passed and each.key not in self._perhaps_read]
             links.tie(tx, account_of(listed), still, milliseconds(self.choice.at))
         said = [(subject, self.choice) for subject in self.subjects]
         said = late_noes.as_of_then(tx, said, passed) if passed else said
@@ -58,6 +58,13 @@ class KeptRequest:
             return [written for written in heard if written]
         written = [recipients_to_tell.write_and_tell(tx, *each, self.request) for each in said]
         return written[: len(self.subjects)]  # no answer tells that there are others
+
+    @property
+    def _perhaps_read(self) -> set[bytes]:
+        """Numbers that the further readings may be of: a line does not say of which, so of any."""
+        known = {reading.key for subject in self.subjects for reading in subject.further}
+        lost = any(subject.reading and subject.key not in known for subject in self.subjects)
+        return {subject.key for subject in self.subjects if subject.kind == "phone"} if lost else set()
 
     @property
     def asks(self) -> Mapping[str, Collection[bytes]]:

@@ -174,3 +174,16 @@ def test_of_what_a_number_may_be_too_brings_its_old_holder_no_word_of_theirs(sto
     passing.enters(kept)
     assert passing.opted_out(passing.alice, passing.place) == [True, True]
     assert {each["src"] for each in story.leaves() if each["e"] == "opt_out"} == {"reading"}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "of a line"])
+def test_that_ties_what_the_desk_listed_ties_no_number_that_may_be_anothers(story, who, late):
+    account, mobile, clear = who("account", "alice"), who("gaid", GAID), who("phone", phone(3))
+    reading = replace(who("phone", phone(2)), reading=True)
+    number = replace(who("phone", phone(1)), further=() if late else (reading,))  # a line has no room for it
+    choice = Choice(ChoiceKind.OPT_OUT, (Purpose.PROFILING,), "api", story.at)
+    kept = KeptRequest(os.urandom(16), (account, number, mobile, clear, reading), choice, tie=True)
+    story.do(kept.enter_once if late else kept.enter)
+    story.says(account)
+    tied = [True, not late]  # which of several numbers it may be a reading of is not known of a line
+    assert [each == OUT for each in story.sales(mobile, clear, number, reading)] == [*tied, False, False]

@@ -226,3 +226,17 @@ async def test_a_digest_that_others_may_share_releases_nothing_and_says_so(keyed
     own = named("phone_sha256", identity.read_identifier("phone", phone(1)).names[0][1])
     answer = await keyed.post("/v1/links", json={"event": "number_released", "identifiers": [own]})
     assert answer.json() == {"linked": 0, "changed": 1, "ignored": []}
+
+
+async def test_an_opt_out_of_the_desk_with_an_account_ties_it_no_more_than_the_link_does(keyed):
+    number, shared = named("phone", "(415) 555-0123"), named(*identity.read_identifier("phone", phone(1)).looser[0])
+    both = [named("account", "a1"), number, shared, named("gaid", GAID)]
+    await keyed.post("/v1/links", json={"account": "a2", "identifiers": [named("phone", phone(1))]})
+    said = {"identifiers": both, "choice": "opt_out", "purposes": ["profiling"], "place": "MX"}
+    answer = await keyed.post("/v1/choices", json=said)
+    untied = "a number that may be of several countries is not tied to the account"
+    assert answer.json()["ignored"] == [{"pointer": "/identifiers", "reason": untied}]
+    await keyed.post("/v1/choices", json={"identifiers": both[:1], "choice": "opt_out", "purposes": ["sale"]})
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out", "the control"
+    for each in (named("phone", "+524155550123"), named("phone", phone(23)), shared):
+        assert await reason(keyed, each) != "opted_out"

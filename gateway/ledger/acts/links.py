@@ -69,13 +69,17 @@ def tell_links(
     tx: Transaction, account: Subject | None, identifiers: Sequence[Subject], span: Span, now: int
 ) -> LinksTold:
     """Ties identifiers to an account; without one they go back to the pool. `consent.verbs` calls it."""
-    unclear = frozenset(each.key for each in identifiers if each.further or _is_shared_form(tx, each))
+    unclear = _unclear(tx, identifiers)
     clear = [each for each in identifiers if each.key not in unclear]
     if account is not None:
         return LinksTold(link_identifiers(tx, account, clear, span, now), unclear)
     for identifier in clear:
         release(tx, identifier, now)
     return LinksTold(len(clear), unclear)
+
+
+def _unclear(tx: Transaction, identifiers: Iterable[Subject]) -> frozenset[bytes]:
+    return frozenset(each.key for each in identifiers if each.further or _is_shared_form(tx, each))
 
 
 def _is_shared_form(tx: Transaction, identifier: Subject) -> bool:
@@ -126,15 +130,14 @@ def _know(tx: Transaction, account: Subject, identifiers: Sequence[Subject], now
     return names
 
 
-def tie(
-    tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
-) -> None:
-    """An account, where there is one, has the others from now on; none of them where another account is among these,
-    for nobody said whose they are (R12).
+def tie(tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int) -> None:
+    """An account, where there is one, has the others from now on, but for what is unclear; none of them where another
+    account is among these, for nobody said whose they are (R12).
     """
     others = [subject for subject in subjects if account is None or subject.key != account.key]
     if account is not None and not any(other.is_account for other in others):
-        link_identifiers(tx, account, others, Span(now), now, claimed=claimed)
+        unclear = _unclear(tx, others)
+        link_identifiers(tx, account, [each for each in others if each.key not in unclear], Span(now), now)
 
 
 def link_outcome(edge: LinkEdge, span: Span, now: int, *, claimed: bool) -> LinkOutcome:

@@ -240,6 +240,8 @@ class Choices:
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         if tie and sum(each.is_account for each in named.subjects) > 1:
             said.ignore("/identifiers", "of several accounts: none is tied to anything")
+        elif tie and any(each.is_account for each in named.subjects) and any(each.further for each in named.subjects):
+            said.ignore("/identifiers", "a number that may be of several countries is not tied to the account")
         heard = said.call.heard(said.key)
         heard = heard.without_endings() if named.respelled else heard
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
