@@ -14,7 +14,7 @@ from gateway.consent import tokens
 from gateway.consent.choice_result import Refused, may_ask_from
 from gateway.consent.people import OF_A_PHONE
 from gateway.consent.site import Word, said_of
-from gateway.fold.kin import mates
+from gateway.fold.kin import has, mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
 from gateway.ledger.acts.device_states import last_said_no
@@ -76,22 +76,24 @@ def _of(tx: Transaction, slate: Slate, subject: Subject) -> Iterator[Still]:
     spellings = {box, *mates(slate, box)} if subject.kind == "email" else frozenset[bytes]()
     for no in read_noes(slate, subject.key):
         if no.holds(slate.voids):
-            yield _still(tx, subject, no, spellings)
+            yield _still(tx, slate, subject, no, spellings)
     for *_, purpose in states_of(Kin(slate, subject.key)):
         yield Still(purpose, Where.DEVICE_STATE, None)
     for purpose in SIGNAL_PURPOSES if subject.unwritten else ():  # what its token says itself
         yield Still(purpose, Where.THIS, proof_of(subject.kind))
 
 
-def _still(tx: Transaction, subject: Subject, no: ReadNo, spellings: Container[bytes]) -> Still:
+def _still(tx: Transaction, slate: Slate, subject: Subject, no: ReadNo, spellings: Container[bytes]) -> Still:
     """An account's own yes lifts what came through it, so its proof is enough there; what came to a number, an address
-    or a device over its account is lifted by that account.
+    or a device over its account is lifted by that account, and what stayed of one that has it no more by its own yes.
     """
     if no.place is NoPlace.OWN:
         where = Where.ACCOUNT if subject.is_account else Where.THIS
         return Still(no.purpose, where, proof_of(subject.kind))
     if subject.is_account:
         return Still(no.purpose, Where.LINKED, "account", kind_of(tx.db, no.bit.who))
+    if no.place is NoPlace.DOWN and not (no.via and has(slate, no.via, no.root)):
+        return Still(no.purpose, Where.LINKED, proof_of(subject.kind))
     if no.via is not None and no.place is not NoPlace.KEPT:
         return Still(no.purpose, Where.LINKED, "account")
     if no.bit.who in spellings:

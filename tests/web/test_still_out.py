@@ -76,6 +76,20 @@ async def test_an_account_is_told_that_its_own_yes_ends_what_came_to_it(site):
 
 
 @pytest.mark.parametrize(
+    ("person", "ends_by"), [(MAIL, "code"), (NUMBER, "code"), (named("gaid", GAID), "attestation")]
+)
+async def test_what_stayed_of_an_account_that_has_it_no_more_ends_by_its_own_proof(site, person, ends_by):
+    await opts_out(site, ACCOUNT, "profiling")
+    assert await holds(site, person) == [no("linked", "account", "profiling")], "the control"
+    await site.call("/v1/links", account="a1", identifiers=[person], until="2026-01-01T00:00:00Z")
+    assert await holds(site, person) == [no("linked", ends_by, "profiling")]
+    await opts_in(site, ACCOUNT, "profiling")
+    assert await holds(site, person) == [no("linked", ends_by, "profiling")], "the account's yes ends nothing there"
+    await opts_in(site, person, "profiling")
+    assert await holds(site, person) == []
+
+
+@pytest.mark.parametrize(
     ("person", "ends_by"),
     [(MAIL, "code"), (NUMBER, "code"), (named("gaid", GAID), "attestation"), (ACCOUNT, "account")],
 )
