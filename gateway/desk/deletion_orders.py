@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from gateway.choice.deletion_list import DeletionStatus
@@ -27,8 +28,8 @@ from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, Got, got_under, pass_on, pass_standing_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.state import Slate
-from gateway.ledger.acts.folded_people import people_of
-from gateway.ledger.acts.holders import released_since
+from gateway.ledger.acts.folded_people import Belongings, people_of
+from gateway.ledger.acts.holders import linked_since, released_since
 from gateway.ledger.acts.records import account_name, know_names
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, mentions_of
@@ -201,7 +202,7 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
     others, and by those the rest is found, told and forgotten.
     """
     now, names = milliseconds(at), family(people_of(tx, [key]).slate(), key)
-    for held in _held(tx, names):
+    for held in _held(tx, _present(tx, names)):
         forms = recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed)
         for each in forms.items():  # what else the row named is somebody else's: of a hash nobody can tell whose
             if (subject := reads(*each)) and key in subject.keys:
@@ -210,8 +211,8 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
 
 def _left_by_a_yes(tx: Transaction, key: bytes, names: Iterable[bytes], at: datetime) -> bool:
     """Whether all that is kept left for what its person came back to: by their own word, behind the list's."""
-    names, standing = [*names], people_of(tx, [key]).standing(key, milliseconds(at))
-    left = [*(each.purposes for each in _held(tx, names)), *(each.purposes for each in _got(tx, names))]
+    own, standing = _present(tx, names), people_of(tx, [key]).standing(key, milliseconds(at))
+    left = [*(each.purposes for each in _held(tx, own)), *(each.purposes for each in _got(tx, own))]
     purposes = set[str]().union(*left)
     return bool(purposes) and purposes <= {each for each in ALL_PURPOSES if not standing.denies(each)}
 
@@ -234,13 +235,18 @@ def _is_linked(slate: Slate, names: Iterable[bytes]) -> bool:
 
 def _left_with_accounts(tx: Transaction, names: Iterable[bytes]) -> bool:
     """Whether an account has what left under these names: whoever is told to delete would delete theirs."""
-    others = {each.named for each in _held(tx, names)}.difference(names)
+    others = {each.named for each in _held(tx, _present(tx, names))}.difference(names)
     slate = people_of(tx, others).slate() if others else None
     return slate is not None and _is_linked(slate, set[bytes]().union(*(family(slate, each) for each in others)))
 
 
-def _held(tx: Transaction, names: Iterable[bytes]) -> list[Held]:
-    return [each for name in names for each in recipient_holdings.under(tx, name, released_since(tx.db, name))]
+def _held(tx: Transaction, own: Belongings) -> list[Held]:
+    return [each for name, since in own.items() for each in recipient_holdings.under(tx, name, since)]
+
+
+def _present(tx: Transaction, names: Iterable[bytes]) -> Belongings:
+    """These from where they are their present holder's."""
+    return {name: released_since(tx.db, name) for name in names}
 
 
 def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, whole: bool = False) -> None:
@@ -252,9 +258,9 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, who
     before = {message for (message,) in rows_of(tx.db, ASKED, ids)}
     slate = people_of(tx, [key]).slate()
     names = family(slate, key)
-    beside = _of_account(slate, names) if whole else set[bytes]()
-    mine = names.union(*(family(slate, each) for each in beside))
-    if left := [each for (each,) in rows_of(tx.db, LEFT, mine)]:
+    beside = _of_account(tx, slate, names, at) if whole else dict[bytes, int]()
+    mine = {**beside, **_present(tx, names)}
+    if left := {each: mine[each] for (each,) in rows_of(tx.db, LEFT, mine)}:
         got = {each.recipient for each in _got(tx, left)}
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
@@ -264,7 +270,7 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, who
     named |= _called(tx, slate, names)  # while it is known
     if left or not before:
         whom, came = [Subject(DIGEST, "", (key,))], HowItCame(_downloaded(tx, ids[0], at), manner=Source.DROP)
-        order = ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True, beside=frozenset(beside))
+        order = ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True, beside=beside)
         erase(tx, order, os.urandom(16))
     _ask_systems(tx, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
     messages = {*tx.queued[known:], *before}
@@ -279,15 +285,21 @@ def _downloaded(tx: Transaction, id_: str, at: datetime) -> datetime:
     return min(at, datetime.combine(day, time(12), UTC))
 
 
-def _got(tx: Transaction, names: Iterable[bytes]) -> list[Got]:
-    return [each for name in names for each in got_under(tx, name, released_since(tx.db, name))]
+def _got(tx: Transaction, own: Belongings) -> list[Got]:
+    return [each for name, since in own.items() for each in got_under(tx, name, since)]
 
 
-def _of_account(slate: Slate, names: Iterable[bytes]) -> set[bytes]:
-    """The accounts that have one of these by more than an app's word, and what they have so."""
+def _of_account(tx: Transaction, slate: Slate, names: Collection[bytes], at: datetime) -> dict[bytes, int]:
+    """The account that has one of these by more than an app's word, and what it alone has so, under every name: from
+    where it has that. Nobody proved anything, and what others have too, or had before, is theirs (R5, R12).
+    """
     accounts = roads(slate, names)
     has = {member for each in accounts for member in slate.row(each).members if slate.edge(each, member).carries()}
-    return accounts | has
+    groups = [family(slate, each) for each in accounts | has]
+    alone = set[bytes]().union(*(group for group in groups if roads(slate, group) <= accounts))
+    since = partial(linked_since, tx.db, now=milliseconds(at), accounts=accounts)
+    own, beside = alone.union(names), sorted(alone.difference(names))
+    return {name: since(name) for name in beside if slate.row(name).targets.keys() <= own}
 
 
 def _called(tx: Transaction, slate: Slate, names: Collection[bytes]) -> set[tuple[str, str]]:

@@ -20,8 +20,9 @@ from gateway.choice.deletion_list import DeletionKind
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.fold.kin import family
-from gateway.ledger.acts import records
+from gateway.ledger.acts import links, records
 from gateway.ledger.acts.folded_people import named_by, people_of
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
@@ -154,6 +155,42 @@ def test_an_officers_order_to_delete_an_account_reaches_whoever_got_anything_of_
     assert broker.answers() == ({A: "3"}, {})
     assert kept(broker)[0] == [GAID]
     verified(folder)
+
+
+DAYS = timedelta(days=1)
+
+
+@pytest.mark.parametrize("whose", ["also", "before", "alone"])
+def test_an_officers_order_to_delete_an_account_takes_nothing_that_others_have_too_or_had_before(broker, folder, whose):
+    """A family's tablet, or one that was another's first."""
+    if whose != "alone":
+        over = None if whose == "also" else milliseconds(NOW - 4 * DAYS)
+        tie(folder, "bo", NOW - 9 * DAYS, over)
+    say_yes(folder, ("gaid", GAID), NOW - 5 * DAYS, details={"page": "of-before"})
+    hold(folder, GAID, kind="gaid")
+    link(folder, ("ana", "email", ANA), ("ana", "phone", ANAS))
+    tie(folder, "ana", NOW - 3 * DAYS)
+    say_yes(folder, ("gaid", GAID), NOW - 2 * DAYS, details={"page": "of-now"})
+    hold(folder, ANAS, kind="phone")
+    broker.take((A, ANA))
+    broker.answers()
+    takes(broker, "teemo")
+    assert broker.decide(A, 3).exit_code == 0
+    told = takes(broker, "teemo")
+    assert ('"delete"' in told, ANAS in told, GAID in told) == (True, True, whose != "also")
+    assert broker.answers() == ({A: "3"}, {})
+    assert kept(broker)[0] == ([] if whose == "alone" else [GAID])
+    said = f"({milliseconds(NOW - 5 * DAYS)}, {milliseconds(NOW - 2 * DAYS)})"
+    left = rows_of(folder, f"SELECT sealed IS NOT NULL FROM detail WHERE at IN {said} ORDER BY seq")
+    assert left == {"also": [(1,), (1,)], "before": [(1,), (0,)], "alone": [(0,), (0,)]}[whose]
+    verified(folder)
+
+
+def tie(folder, account, at, until=None):
+    def job(tx, who):
+        links.link_identifiers(tx, who("account", account), [who("gaid", GAID)], Span(0, until), milliseconds(at))
+
+    act(folder, job)
 
 
 LATER = NOW + timedelta(minutes=1)

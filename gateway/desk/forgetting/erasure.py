@@ -44,7 +44,7 @@ ENTRY = {
 class ErasureOrder:
     """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
     what the desk wrote about it, kept beside the ledger and in no entry. `came`: how it was asked for. `is_listed`: by
-    a state's list; `beside`: what is forgotten with it.
+    a state's list; `beside`: what is forgotten with it, each from where it is that person's.
     """
 
     mode: Erasing
@@ -53,7 +53,7 @@ class ErasureOrder:
     note: bytes | None = None
     came: HowItCame = field(default_factory=HowItCame)
     is_listed: bool = False
-    beside: frozenset[bytes] = frozenset()
+    beside: Belongings = field(default_factory=dict)
 
 
 async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
@@ -126,7 +126,8 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
     """The identifiers that were named, and what is beside them; of a child's account also what it has now by more than
     an app's word.
     """
-    keys, accounts = {s.key for s in order.subjects} | order.beside, {s.key for s in order.subjects if s.is_account}
+    keys = {each.key for each in order.subjects} | order.beside.keys()
+    accounts = {each.key for each in order.subjects if each.is_account}
     if order.mode is Erasing.CHILD and accounts:
         slate = FoldedPeople(tx.db, accounts).slate()
         has = ((each, member) for each in accounts for member in slate.row(each).members)
@@ -143,7 +144,7 @@ def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -
     proved = {each.key for each in order.subjects if each.is_account}
     from_links = partial(forgotten_since, now=milliseconds(order.at), proved=proved)
     since = released_since if order.is_listed else from_links
-    return {name: since(db, name) for name in sorted(names)}
+    return {name: order.beside[name] if name in order.beside else since(db, name) for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:

@@ -153,6 +153,12 @@ def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collec
     return _last(db, key, _taken(_passed(db, group(db, key)), now, proved))
 
 
+def linked_since(db: sqlite3.Connection, key: bytes, now: int, accounts: Collection[bytes]) -> int:
+    """The same of what these accounts have, where nobody proved that they are theirs: of a device too."""
+    had = [each for name in group(db, key) for each in spans_of(db, "identifier", name)]
+    return _last(db, key, _taken(had, now, accounts))
+
+
 def shown_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
     """What `held_since` says, of what is shown of it: nothing from before it was last erased (R19)."""
     row = db.execute(ERASED, (key,)).fetchone()
