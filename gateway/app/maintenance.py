@@ -286,7 +286,7 @@ def back_up_secrets(folder: Path, into: Path, clock: Clock = now) -> Path:
 def _prove_none_lost(folder: Path, copy: Path, kept: Epochs, at: datetime) -> None:
     """That the folder has each epoch of a copy that is not dead."""
     own = {each.number for each in kept.all}
-    if any(moment(each.dies) > at and each.number not in own for each in read_epochs(copy)):
+    if any(moment(each.dies) > at and each.number not in own for each in kept.capped(read_epochs(copy))):
         raise LedgerRefused(
             f"{copy} holds epochs that {folder / EPOCHS} has lost, and stays as it is: put it back with"
             f" cp {copy} {folder / ASIDE}copy, as the user that the service runs as (gateway help restore)"

@@ -139,7 +139,7 @@ class Epochs:
         """
         for path, found in self.ripe(now, lasts):
             if found:
-                self._take_back(each for each in found if not each.begun or each.dies > now)
+                self._take_back(each for each in self.capped(found) if not each.begun or each.dies > now)
             _destroy(path)
 
     def ripe(self, now: int, lasts: int) -> Iterator[tuple[Path, tuple[Epoch, ...]]]:
@@ -157,6 +157,13 @@ class Epochs:
         again = [replace(each, empty=False) for each in epochs if each.number not in known]
         self._store(sorted([*self.all, *again], key=lambda each: each.number))
 
+    def capped(self, found: Iterable[Epoch]) -> list[Epoch]:
+        """Those of an older file with the dates that they have by what began here since: the days that backups of the
+        keys are kept may have been fewer then. Whoever takes one back, or asks whether one is lost, does it by these.
+        """
+        dated = [each for each in self.all if each.begun]
+        return [replace(each, dies=_dies_by(each, dated)) for each in found]
+
     def rewrap(self) -> None:
         """Wraps every key with the newest wrapping key."""
         opened = [(each, self.key(each.number)) for each in self.all]
@@ -168,6 +175,15 @@ class Epochs:
     def _store(self, epochs: Iterable[Epoch]) -> None:
         replace_file(self._path, _text(epochs))
         self.refresh()
+
+
+def _dies_by(epoch: Epoch, dated: Iterable[Epoch]) -> int:
+    """`dated`: oldest first. The first later one may have died too; each that began meanwhile took a week."""
+    later = next((each for each in dated if each.number > epoch.number), None)
+    if later is None:
+        return epoch.dies
+    over = max(epoch.begun, later.begun - WEEK * (later.number - epoch.number - 1))
+    return min(epoch.dies, over + later.dies - later.begun)
 
 
 def replace_file(path: Path, content: bytes) -> None:

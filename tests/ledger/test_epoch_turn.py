@@ -403,3 +403,26 @@ class TestABackup:
         assert maintenance.epochs_are_copied(folder)
         assert (secrets / epochs.FILE).read_bytes() != before
         assert [each.number for each in epochs.read_epochs(secrets / epochs.FILE)] == numbers(folder)
+
+    def test_of_before_they_were_kept_for_fewer_days_is_no_later_one_and_revives_nothing(
+        self, folder, tmp_path, monkeypatch
+    ):
+        before, now = tmp_path / "before", AT + 5 * WEEK
+        (tmp_path / "config.toml").write_text("[retention]\nkeys_backup_days = 60\n")
+        with monkeypatch.context() as longer:
+            longer.setitem(globals(), "KEPT", 60 * DAY)
+            longer.setitem(globals(), "SETTINGS", inside.settings(tmp_path / "config.toml"))
+            opt_out(folder, AT, 1)
+            turned(folder, AT + WEEK)
+            maintenance.back_up_secrets(folder, before, lambda: AT + WEEK)
+        copied = epochs.read_epochs(before / epochs.FILE)
+        for weeks in (2, 3, 4, 5):
+            turned(folder, AT + weeks * WEEK)
+        assert all(moment(each.dies) > now for each in copied if each.begun), "the control"
+        assert {each.number for each in copied}.isdisjoint(numbers(folder)), "the control: they are dead"
+        shutil.copy(before / epochs.FILE, folder / f"{epochs.ASIDE}copy")
+        maintenance.back_up_secrets(folder, before, lambda: now)
+        turned(folder, now)
+        assert {each.number for each in copied}.isdisjoint(numbers(folder))
+        assert not epochs.laid_aside(folder)
+        assert keys_of(folder, 0).details
