@@ -184,6 +184,8 @@ class Job:
         self._sealing.mkdir(mode=0o700)
         parts = Parts(self._sealing)
         parts.note(SINCE.pack(since))
+        sync_folder(self._sealing)
+        sync_folder(self._folder)
         return parts
 
     def tried(self) -> tuple[int, list[bytes]]:
@@ -251,9 +253,11 @@ class Parts:
     _hash: Any = None
 
     def note(self, tried: bytes) -> None:
-        """Before an entry intends it: whoever is killed leaves behind what."""
+        """Before an entry intends it: whoever is killed, or cut off, leaves behind what. Durable when this returns."""
         with os.fdopen(os.open(self.folder / TRIED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
             file.write(tried)
+            file.flush()
+            os.fsync(file.fileno())
 
     def write(self, rows: Sequence[bytes], marks: Sequence[Mark]) -> None:
         """Rows of NDJSON, without their line ends, and what they are known by."""
@@ -452,6 +456,11 @@ class Filing:
                     await self._settle(recipient, sealed, "unknown")
                     await _done(job.discard)
                 (sealed, refused), made = await self._make(recipient, name, job, read), True
+            if sealed:  # nobody looked who of it is on record still
+                try:
+                    await self._settle(recipient, sealed, "unknown")
+                finally:
+                    await _done(job.discard)
             raise StoreUnavailable("people in it were erased again and again; seal it again")
 
     async def _is_on_record(self, recipient: Recipient, sealed: SealedFile) -> bool:

@@ -200,6 +200,7 @@ BEFORE = (  # in the database: a row that was posted again and again has many
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
     " WHERE row IN ({marks}) AND recipient = ? AND at > ? GROUP BY row"
 )
+THERE = "SELECT row, batch FROM disclosure WHERE row IN ({marks}) AND recipient = ? AND batch BETWEEN ? AND ?"
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
 OPEN = "d.outcome IN ('intended', 'possible')"
@@ -326,15 +327,11 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     rows = list(rows)
     unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
     marked = tx.db.executemany(f"{BECAME}{unsaid}", [(outcome, recipient, row.row, batch) for row in rows])
-    gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, row.row, batch)]
+    marks = [(row.row, batch) for row in rows]
+    gone = {*(gone_of(tx, recipient, marks) if marked.rowcount != len(rows) else ())}
     for row in rows if outcome == NOT_SENT else ():
         recipient_holdings.not_sent(tx, recipient, row.row, batch)
-    return gone
-
-
-def _is_there(tx: Transaction, recipient: str, row: bytes, batch: int) -> bool:
-    sql = "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
-    return tx.db.execute(sql, (recipient, row, batch)).fetchone() is not None
+    return [row for row in rows if (row.row, batch) in gone]
 
 
 Mark = tuple[bytes, int]  # a row of a file, by its hash and its entry's number
@@ -348,7 +345,10 @@ def settle(tx: Transaction, recipient: str, rows: Sequence[Mark], outcome: str) 
 
 def gone_of(tx: Transaction, recipient: str, rows: Sequence[Mark]) -> list[Mark]:
     """Those whose people were erased since they were intended."""
-    return [each for each in rows if not _is_there(tx, recipient, *each)]
+    batches = [batch for _, batch in rows]
+    within = (min(batches, default=0), max(batches, default=0))
+    there = {*rows_of(tx.db, THERE, {row for row, _ in rows}, recipient, *within)}
+    return [each for each in rows if each not in there]
 
 
 def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int) -> None:

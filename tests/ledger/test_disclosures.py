@@ -132,3 +132,19 @@ def test_a_row_in_a_traceback_does_not_show_the_person():
     shown = repr(Intended("person1@example.com", b"k" * 16, ("ip",)))
     assert "person1" not in shown
     assert "kkkk" not in shown
+
+
+def test_which_rows_of_a_file_are_on_record_still_is_one_question_for_all(do, intend):
+    batches = [intend(), intend(ROWS[:1])]
+    intend(to="matching")
+    rows = [(row.row, batches[0]) for row in ROWS] + [(ROWS[0].row, batches[1]), (ROWS[1].row, batches[1])]
+
+    def asked(tx):
+        said = list[str]()
+        tx.db.execute("DELETE FROM disclosure WHERE row = ? AND recipient = 'teemo'", (ROWS[2].row,))
+        tx.db.set_trace_callback(said.append)
+        gone = disclosures.gone_of(tx, "teemo", rows)
+        tx.db.set_trace_callback(None)
+        return gone, len(said)
+
+    assert do(asked) == ([rows[2], rows[4]], 1)

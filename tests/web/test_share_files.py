@@ -19,7 +19,9 @@ from support.people import gaid, named
 from gateway.app.composition import open_house
 from gateway.consent import files
 from gateway.consent.files import Filing, Parts
+from gateway.consent.share import Sharing
 from gateway.desk import outbox
+from gateway.desk.disclosures import CHUNK, HASH
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -369,6 +371,45 @@ async def test_whoever_is_erased_while_a_file_is_made_stands_in_none(tmp_path, d
         manifest = await sealed(client)
         assert (manifest["outcome"], manifest["rows"]) == ("sent", 4)
     assert gaid(2) not in (drop[0] / "part-00001.ndjson").read_text()
+
+
+async def test_a_file_that_nobody_could_look_at_does_not_stay_in_clear(tmp_path, drop, monkeypatch):
+    publish, people = Filing._publish, iter(range(5))
+    async with gateway(tmp_path, upload=drop[1]) as client:
+        loop = asyncio.get_running_loop()
+
+        def publishes(*given):
+            asyncio.run_coroutine_threadsafe(erase(client, next(people), "child_found"), loop).result(30)
+            return publish(*given)
+
+        monkeypatch.setattr(Filing, "_publish", staticmethod(publishes))
+        await post(client, *map(row, range(5)))
+        assert (await client.post(SEAL)).status_code == 503
+        assert next(people) == files.MADE, "the control: each time somebody was erased"
+        assert not (folder(tmp_path) / "sealed").exists()
+        monkeypatch.setattr(Filing, "_publish", staticmethod(publish))
+        assert (await sealed(client))["rows"] == 5 - files.MADE
+
+
+async def test_what_a_sealing_tries_is_on_the_disk_before_an_entry_intends_it(filing, tmp_path, monkeypatch):
+    synced, tried, take, fsync = dict[str, int](), folder(tmp_path) / "sealing" / ".tried", Sharing.take, os.fsync
+    seen = list[tuple[int, int, bool]]()
+
+    def syncs(descriptor):
+        fsync(descriptor)
+        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
+
+    async def takes(self, recipient, rows, since):
+        found = await asyncio.to_thread(tried.stat)
+        seen.append((synced.get(str(tried), 0), found.st_size, str(tried.parent) in synced))
+        return await take(self, recipient, rows, since)
+
+    monkeypatch.setattr(os, "fsync", syncs)
+    monkeypatch.setattr(Sharing, "take", takes)
+    await post(filing, *map(row, range(CHUNK + 5)))
+    await sealed(filing)
+    first = files.SINCE.size + CHUNK * HASH
+    assert seen == [(first, first, True), (first + 5 * HASH, first + 5 * HASH, True)]
 
 
 async def test_a_command_that_is_not_there_is_no_upload(tmp_path):
