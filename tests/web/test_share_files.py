@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from support import inside
@@ -397,7 +398,7 @@ async def test_what_a_sealing_tries_is_on_the_disk_before_an_entry_intends_it(fi
 
     def syncs(descriptor):
         fsync(descriptor)
-        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
+        synced[str(Path(f"/proc/self/fd/{descriptor}").readlink())] = os.fstat(descriptor).st_size
 
     async def takes(self, recipient, rows, since):
         found = await asyncio.to_thread(tried.stat)
