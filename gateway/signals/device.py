@@ -127,8 +127,10 @@ def _fields_say(stored: Mapping[str, object]) -> Iterator[bool | None]:
 
 
 def _consents(stored: Mapping[str, object]) -> list[str]:
-    texts = (value for key in PURPOSES if isinstance(value := stored.get(key), str))  # a number is nobody's word
-    return [word for value in texts if (word := _word(value))]
+    said = {key: stored.get(key) for key in PURPOSES}
+    if not isinstance(said[PURPOSES[0]], str):  # the TCF's own is a text of bits: a number there is nobody's word
+        del said[PURPOSES[0]]
+    return [word for value in said.values() if (word := _word(value))]
 
 
 def _consented(text: str) -> frozenset[int] | None:
