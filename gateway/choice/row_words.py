@@ -43,7 +43,10 @@ COUNTED = frozenset(
 )  # fmt: skip
 VERSIONS = frozenset({"version", "ver", "sdk", "os", "api"})  # the minor number of one
 # What is so old is no person, where a member that nobody mapped has an age and no birth.
-NO_PERSON = frozenset({"account", "cookie", "session", "device", "app", "page", "cache", "membership", "gate"})
+NO_PERSON = frozenset(
+    {"account", "cookie", "session", "device", "app", "page", "cache", "max", "membership", "gate", "vehicle", "car",
+     "auto", "home", "property", "business"}
+)  # fmt: skip
 YES, NO = frozenset({"1", "true", "yes", "y", "t"}), frozenset({"0", "false", "no", "n", "f"})
 NOT_SAID = frozenset(
     {"", "-", "--", "-1", "-1.0", "unknown", "undisclosed", "prefer not to say", "n/a", "nan", "none", "null"}
@@ -153,10 +156,15 @@ def says_ages(text: str, beside: str) -> bool:
     """Whether a text of a bid's segment has the form of ages, and not of what is counted. `beside`: the title or the
     name that says which.
     """
-    if text.isdigit() or len(text) > LONGEST_AGES or _read_ages(text, LAST_YEAR) is None:
+    band = None if text.isdigit() or len(text) > LONGEST_AGES else _read_ages(text, LAST_YEAR)
+    if band is None:
         return False
     words = [each.lower() for each in WORD.findall(f"{beside} {text}")]
-    return _is_of_age(words) or COUNTED.isdisjoint(words)
+    if _is_of_age(words):
+        return NO_PERSON.isdisjoint(words)
+    plain = _plain(text)  # "6-10" alone is a number of rooms or of visits as well
+    is_ages = band != AGES[YOUNGEST] or plain.replace(" ", "_") in AGES or YOUNGER.fullmatch(plain) or "year" in plain
+    return bool(is_ages) and COUNTED.isdisjoint(words)
 
 
 def _is_listed(name: str, value: object, held: Held) -> bool:

@@ -200,7 +200,7 @@ BEFORE = (  # in the database: a row that was posted again and again has many
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
     " WHERE row IN ({marks}) AND recipient = ? AND at > ? GROUP BY row"
 )
-THERE = "SELECT row, batch FROM disclosure WHERE row IN ({marks}) AND recipient = ? AND batch BETWEEN ? AND ?"
+THERE = "SELECT row, batch, held FROM disclosure WHERE row IN ({marks}) AND recipient = ? AND batch BETWEEN ? AND ?"
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
 OPEN = "d.outcome IN ('intended', 'possible')"
@@ -339,16 +339,20 @@ Mark = tuple[bytes, int]  # a row of a file, by its hash and its entry's number
 
 def settle(tx: Transaction, recipient: str, rows: Sequence[Mark], outcome: str) -> list[Mark]:
     """What became of rows of files. Returns those of which nothing is on record any more, as `mark` does."""
-    marked = tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
-    return [] if marked.rowcount == len(rows) else gone_of(tx, recipient, rows)
+    tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
+    return gone_of(tx, recipient, rows)
 
 
 def gone_of(tx: Transaction, recipient: str, rows: Sequence[Mark]) -> list[Mark]:
-    """Those whose people were erased since they were intended."""
+    """Those of whose people one was erased since they were intended: the first, under whom the row is on record, or
+    another, of whom nothing is kept any more.
+    """
     batches = [batch for _, batch in rows]
     within = (min(batches, default=0), max(batches, default=0))
-    there = {*rows_of(tx.db, THERE, {row for row, _ in rows}, recipient, *within)}
-    return [each for each in rows if each not in there]
+    found = rows_of(tx.db, THERE, {row for row, _ in rows}, recipient, *within)
+    there = {(row, batch): recipient_holdings.numbers_in(held or "") for row, batch, held in found}
+    kept = recipient_holdings.still_kept(tx, {number for numbers in there.values() for number in numbers})
+    return [each for each in rows if each not in there or not there[each] <= kept]
 
 
 def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int) -> None:

@@ -53,6 +53,7 @@ NO_ENTRY = 2**63 - 1  # a place that no log comes to
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8
+LONG = 256 * 1024  # bytes: some ten milliseconds
 
 
 Requests = Sequence[tuple[bytes, KeptRequest]]  # each with its line
@@ -127,6 +128,13 @@ class Emergency:
             return self._holds() or bool(self._instead and self._instead.waiting())
         except OSError:
             return True
+
+    def is_long(self) -> bool:
+        """Whether it takes more than some hundredths of a second to read."""
+        try:
+            return _size(self.path) > LONG or bool(self._instead and self._instead.is_long())
+        except OSError:
+            return False
 
     def read(self) -> EmergencyWaiting:
         """Everything that was acknowledged and not yet taken in. Raises OSError, `Unusable`."""
@@ -295,8 +303,12 @@ def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[
 
 
 def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes: Collection[Purpose]) -> bool:
-    """Whether something is kept that no yes of these people may come before. Raises `StoreUnavailable`."""
-    waits = (widened(kept.choice.purposes) for kept in waiting_of(files, subjects))
+    """Whether something is kept that no yes of these people may come before. Of a file so long that to read it for each
+    yes would hold others up nothing is: its noes are entered behind the yes, and win. Raises `StoreUnavailable`.
+    """
+    waits = (
+        widened(kept.choice.purposes) for kept in waiting_of((each for each in files if not each.is_long()), subjects)
+    )
     return any(not set(purposes).isdisjoint(each) for each in waits)
 
 

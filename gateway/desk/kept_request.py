@@ -53,6 +53,8 @@ class KeptRequest:
             links.tie(tx, account_of(listed), still, milliseconds(self.choice.at))
         said = [(subject, self.choice) for subject in self.subjects]
         said = late_noes.as_of_then(tx, said, passed) if passed else said
+        if late:
+            late_noes.stay_where_it_was(tx, said, self.choice)
         if self.signal:
             heard = [recipients_to_tell.hear_and_tell(tx, *each, self.request) for each in said]
             return [written for written in heard if written]

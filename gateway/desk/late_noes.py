@@ -25,10 +25,9 @@ from gateway.ledger.transaction import Transaction
 
 KEY = 16  # bytes
 SAID_AT = "SELECT at FROM detail WHERE seq = ?"
-TOLD_OF = (
-    "SELECT account, identifier, start, until, released, at FROM link_event"
-    " WHERE identifier IN ({marks}) AND NOT claimed ORDER BY turn"
-)
+LINKS = "SELECT account, identifier, start, until, released, at FROM link_event"
+HAD = f"{LINKS} WHERE identifier IN ({{marks}}) AND NOT claimed ORDER BY turn"  # an app's word sends nothing up
+WAS_OF = f"{LINKS} WHERE account IN ({{marks}}) ORDER BY turn"
 
 
 class PassedSince(NamedTuple):
@@ -68,13 +67,31 @@ def as_of_then(
     return listed
 
 
+def stay_where_it_was(tx: Transaction, said: Sequence[tuple[Subject, Choice]], choice: Choice) -> None:
+    """What these accounts had when the choice was accepted, and have no more, denies: in its turn their no would have
+    stayed there. What is listed itself says its own.
+    """
+    accounts, listed = [each.key for each, _ in said if each.is_account], {each.key for each, _ in said}
+    had = {(account, name) for account, name in _had_at(tx, WAS_OF, accounts, milliseconds(choice.at))}
+    slate = people_of(tx, [key for pair in had for key in pair]).slate() if had else None
+    for name in sorted({name for account, name in had if slate and not slate.edge(account, name).lives()} - listed):
+        _deny(tx, Subject("digest", "", (name,)), choice)
+
+
 def _stays_with(tx: Transaction, subject: Subject, choice: Choice) -> Subject:
-    """Has every form of what was given back deny, and tells whoever got it. Returns whoever had it, by no known key."""
+    """Has what was given back deny. Returns whoever had it, by no known key."""
+    return replace(subject, keys=(_deny(tx, subject, choice),), looser=(), mailbox=None)
+
+
+def _deny(tx: Transaction, subject: Subject, choice: Choice) -> bytes:
+    """Has every form of an identifier deny, as a no of somebody forgotten, and tells whoever got it. Returns who that
+    is.
+    """
     names = named_by(subject) | _all_names(people_of(tx, [subject.key]).slate(), subject.key)
     stranger, at, said = os.urandom(KEY), milliseconds(choice.at), widened(choice.purposes)
     tx.say([Record(tx.size, at, key, KeptNo(each, stranger, key)) for key in sorted(names) for each in said], at)
     recipients_to_tell.tell_holders(tx, subject, frozenset(said), choice)
-    return replace(subject, keys=(stranger,), looser=(), mailbox=None)
+    return stranger
 
 
 def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:
@@ -84,7 +101,7 @@ def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:
     slate = people_of(tx, [subject.key]).slate()
     names = _all_names(slate, subject.key)
     given_back = tx.db.execute(SAID_AT, (max(slate.row(name).since for name in names) - 1,)).fetchone()
-    released, had = given_back is not None and given_back[0] > at, _had_at(tx, names, at)
+    released, had = given_back is not None and given_back[0] > at, {each for each, _ in _had_at(tx, HAD, names, at)}
     return PassedSince(released, frozenset(had if released else had - roads(slate, names)))
 
 
@@ -93,15 +110,15 @@ def _all_names(slate: Slate, key: bytes) -> set[bytes]:
     return family(slate, key) | mailbox_names(slate, key)
 
 
-def _had_at(tx: Transaction, names: Collection[bytes], at: int) -> set[bytes]:
-    """The accounts to which a no on any of these names went at a moment: until an end was on record, whatever date it
+def _had_at(tx: Transaction, sql: str, keys: Collection[bytes], at: int) -> set[tuple[bytes, bytes]]:
+    """(account, identifier) of what these keys' links were at a moment: until an end was on record, whatever date it
     has, and from the earlier of a start and its entry.
     """
     had = set[tuple[bytes, bytes]]()
-    for account, name, start, until, released, said in rows_of(tx.db, TOLD_OF, names):
+    for account, name, start, until, released, said in rows_of(tx.db, sql, keys):
         over = released or (until is not None and until <= max(said, at - records.LATE))
         if said <= at and over:
             had.discard((account, name))
         elif min(said, start) <= at and not over:
             had.add((account, name))
-    return {account for account, _ in had}
+    return had

@@ -42,6 +42,8 @@ LAST = f"SELECT max(d.batch){ROWS} AND d.outcome <> 'not_sent'"
 KNOWN_ROW = f"SELECT 1{ROWS} AND d.batch = ? LIMIT 1"
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
+STILL_KEPT = "SELECT h.id FROM held h JOIN held_key k ON k.held = h.id AND k.key = h.named WHERE h.id IN ({marks})"
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -106,6 +108,16 @@ def note_held(
 def listed(left: Iterable[Left], numbers: Mapping[bytes, int]) -> str:
     """What leaves with a row, as the row has it on record."""
     return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in sorted(_plain(each.forms))) + ","
+
+
+def numbers_in(said: str) -> set[int]:
+    """What `listed` made of them."""
+    return {int(each.partition(":")[0]) for each in said.split(",") if each}
+
+
+def still_kept(tx: Transaction, numbers: Collection[int]) -> set[int]:
+    """Those of which their own name leads to what is kept: of whoever is erased none does."""
+    return {number for (number,) in rows_of(tx.db, STILL_KEPT, numbers)}
 
 
 def _plain(forms: Iterable[str]) -> set[str]:

@@ -448,3 +448,14 @@ def test_keys_that_were_wrapped_again_meanwhile_are_those_of_now(file, request_o
     assert again.path == file.path
     [found] = requests(again)
     assert found.subjects[0].keys == tuple(secret_files.wrap(key, newer.peppers[1:]) for key in kept.subjects[0].keys)
+
+
+def test_of_a_long_file_nothing_is_read_for_a_yes(file, request_of, monkeypatch):
+    """Anybody can make it long, and its noes are entered behind the yes."""
+    kept = request_of(1)
+    file.keep(kept)
+    asked = [file], kept.subjects, kept.choice.purposes
+    assert emergency.a_no_waits(*asked)
+    monkeypatch.setattr(emergency, "LONG", 10)
+    monkeypatch.setattr(file, "read", None)
+    assert not emergency.a_no_waits(*asked)

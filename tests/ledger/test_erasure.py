@@ -18,6 +18,7 @@ from gateway.desk import disclosures, history, outbox, suppression
 from gateway.desk.disclosures import Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.recipient_holdings import Left
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import milliseconds
@@ -445,3 +446,17 @@ class TestTheSuppressionRecord:
             "erasure.py",
             "erasure_by_unlink.py",
         }
+
+
+@pytest.mark.parametrize("mode", ["child_found", "erase_details", "unlink"])
+def test_a_row_is_on_record_no_more_whichever_of_whom_it_names_was_erased(story, who, erase, mode):
+    """A file that was made before is not handed over with them; who is first in it is on record still."""
+    first, second = who("gaid", GAID), who("phone", phone(1))
+    keys = (*first.keys, *second.keys)
+    left = (Left("gaid", GAID, first.key, keys), Left("phone", phone(1), second.key, keys))
+    rows = [Intended("both", first.key, ("ad_id", "contact"), left), Intended("one", first.key, ("ad_id",), left[:1])]
+    batch = story.do(lambda tx: disclosures.intend(tx, "teemo", [Purpose.SALE], rows, story.at))
+    marks = [(row.row, batch) for row in rows]
+    assert story.do(lambda tx: disclosures.gone_of(tx, "teemo", marks)) == []
+    erase(mode, second)
+    assert story.do(lambda tx: disclosures.gone_of(tx, "teemo", marks)) == marks[:1]

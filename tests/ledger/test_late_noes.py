@@ -82,6 +82,32 @@ def test_of_a_number_that_was_given_back_is_its_old_holders_and_denies_on_it(pas
     assert passing.opted_out(passing.bob) == [False]
 
 
+@pytest.mark.parametrize("signal", [False, True], ids=["said", "heard"])
+@pytest.mark.parametrize("how", ["released", "ended"])
+def test_of_an_account_denies_on_what_it_had_then_and_has_no_more(passing, how, signal):
+    """In its turn it would have stayed there (R5)."""
+    kept = replace(passing.keeps(signal=signal), subjects=(passing.alice,))
+    passing.ends(how)
+    passing.story.unlinks(passing.alice, passing.mobile)
+    passing.passes(passing.bob)
+    passing.enters(kept)
+    assert passing.opted_out(passing.alice, passing.mobile, passing.place) == [True, True, True]
+    assert passing.opted_out(passing.bob) == [False]
+
+
+def test_of_an_account_says_nothing_on_what_it_has_only_since(passing, who):
+    newer, kept = (
+        who("idfv", "6d92078a-8246-4ba4-ae5b-76104861e7dc"),
+        replace(passing.keeps(), subjects=(passing.alice,)),
+    )
+    passing.later()
+    passing.story.links(passing.alice, newer)
+    passing.later()
+    passing.story.unlinks(passing.alice, newer)
+    passing.enters(kept)
+    assert passing.opted_out(newer) == [False]
+
+
 def test_of_one_whose_link_ended_is_its_old_holders_too(passing):
     kept = passing.keeps()
     passing.ends("ended")

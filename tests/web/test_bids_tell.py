@@ -207,3 +207,35 @@ async def test_what_tells_nothing_of_the_kind_is_let_go_as_it_came(keyed):
     assert {name: answer.json()[name] for name in ("imp", "site", "user")} == {
         name: request[name] for name in ("imp", "site", "user")
     }
+
+
+async def test_keywords_of_first_party_data_leave_as_words_of_the_vocabulary_alone(keyed):
+    typed = "jazz, see you at five"
+    more = slot(data={"pbadslot": "/a", "keywords": typed}) | {
+        "user": {"ext": {"data": {"interests": ["a"], "keywords": typed}}}
+    }
+    answer = await ask(keyed, bid(**more), "recipient=advertisers&place=US-NY")
+    assert answer.headers["gateway-verdict"] in {"allow", "reduced"}
+    assert "see you" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["Vehicle Age | 6-10", "Bedrooms | 3+", "Drive Time > 10-15", "Frequency: 1-3"])
+async def test_a_segment_of_a_grown_person_is_no_childs(keyed, name):
+    answer = await ask(keyed, bid(user={"data": [{"id": "d", "segment": [{"id": "7", "name": name}]}]}))
+    assert answer.headers["gateway-verdict"] != "block"
+
+
+@pytest.mark.parametrize(
+    "said", [{"user_yob": datetime.now(UTC).year - 10}, {"customer_age": 12}, {"userDob": "2019-01-01"}]
+)
+async def test_a_childs_age_under_a_longer_name_is_heard_outside_the_user_too(keyed, said):
+    answer = await ask(keyed, bid(**with_parameters("pubmatic", {"publisherId": "1", **said})))
+    assert answer.headers["gateway-reason"] == "age"
+
+
+@pytest.mark.parametrize("named", [{"lat": str(NORTH), "lon": str(EAST)}, {"geohash": "c20fbr9zx"}, {"zip": "97205"}])
+async def test_an_exact_place_in_segments_leaves_with_none_of_them(keyed, named):
+    segments = [{"name": name, "value": value} for name, value in named.items()] + [{"name": "likes", "value": "jazz"}]
+    answer = await ask(keyed, bid(user={"data": [{"id": "d", "segment": segments}]}))
+    assert answer.headers["gateway-verdict"] == "reduced"
+    assert not [value for value in named.values() if value in answer.text]

@@ -26,6 +26,7 @@ OF_PLACE = frozenset({LATITUDE, LONGITUDE, "geohash", "h3", "zip"})
 BOTH = frozenset(
     {"latlong", "latlng", "latlon", "longlat", "lnglat", "lonlat", "coordinate", "coordinates", "coord", "coords"}
 )  # fmt: skip
+PLACES = OF_PLACE | {"pair", "long"}
 PARTS: Mapping[str, str] = {
     **dict.fromkeys(BOTH, PAIR),
     **{word: kind for word, kind in coarsening.KINDS.items() if kind in OF_PLACE},
@@ -96,6 +97,12 @@ def named_for(name: str) -> str:
         if each in IN_ONE_WORD:
             return IN_ONE_WORD[each]
     return AGE if row_words.age_name(name) else ""
+
+
+def tells_place(segment: Json) -> bool:
+    """Whether a segment says by its name that it is a part of a point; `filtering` takes it out where none may go."""
+    names = (segment.get(word) for word in ("name", "key"))
+    return any(isinstance(name, str) and named_for(name) in PLACES for name in names)
 
 
 def words_in(of_user: Sequence[Json], elsewhere: Sequence[Json], own: Iterable[Own], texts: Iterable[str]) -> BidWords:
@@ -186,7 +193,7 @@ class WordsFound:
         strict = how.of_limit or (mapped and how.strict)
         for each in values:
             if isinstance(each, str | int | float):
-                self.ages[AgeWord(name if strict or not mapped else AGE, each, strict)] = None
+                self.ages[AgeWord(name if strict else AGE, each, strict)] = None
             elif strict and each is not None:
                 self.ages[AgeWord(name, UNREADABLE, strict)] = None
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gateway.choice import coarsening, keywords
 from gateway.choice.downstream import Strings
 from gateway.choice.keywords import Vocabulary
+from gateway.choice.openrtb import bid_words
 from gateway.choice.openrtb.members import (
     BIDDERS,
     CLASSES,
@@ -227,7 +228,7 @@ def _text(value: object, cut: Cut, _: str) -> object | None:
 
 
 def _bag(value: object, cut: Cut, _: str) -> object | None:
-    return _without_transaction(value, cut) if cut.whole else None
+    return _with_words_listed(_without_transaction(value, cut), cut) if cut.whole else None
 
 
 def _search(value: object, cut: Cut, _: str) -> object | None:
@@ -301,7 +302,8 @@ def _imp_extension(value: object, cut: Cut, path: str) -> Out | None:
         if not isinstance(bag, dict):
             continue
         if cut.whole and name in WHOLE_BAGS:
-            out[name] = _without_transaction(bag, cut)
+            bag = _without_transaction(bag, cut)  # noqa: PLW2901 - the same, as it may go
+            out[name] = _with_words_listed(bag, cut) if name == "data" else bag
         elif name == "bidder" or (name not in MEMBERS["imp_ext"] and name.lower() in BIDDERS):
             _put_parameters(out, name, cut.leave.name if name == "bidder" else name, bag, cut)
     return out or None
@@ -341,6 +343,19 @@ def _without_transaction(value: object, cut: Cut) -> object:
     return {name: _without_transaction(item, cut) for name, item in value.items() if name not in TRANSACTION}
 
 
+def _with_words_listed(value: object, cut: Cut) -> object:
+    """First-party data, of whose keywords those of the vocabulary alone go (R20). What a bidder's parameters call so
+    the operator wrote there.
+    """
+    if isinstance(value, list):
+        return [_with_words_listed(item, cut) for item in value]
+    if not isinstance(value, dict):
+        return value
+    sifted = {name: _keywords(value[name], cut, "") for name in value if name in WORDED}
+    kept = {name: _with_words_listed(item, cut) for name, item in value.items() if name not in WORDED}
+    return kept | {name: words for name, words in sifted.items() if words is not None}
+
+
 def _name_store(app: Out) -> None:
     """Google's addresses of apps have the app in their query, and that is no person."""
     if app.get("storeurl") == PLAY_STORE and isinstance(app.get("bundle"), str):
@@ -377,13 +392,24 @@ def _user(request: Json, cut: Cut) -> Out | None:
         out |= {} if sifted is None else {name: sifted}
     _put_eids(out, user, cut)
     if "data" in user and DataClass.DEMOGRAPHICS in cut.classes:
-        out["data"] = _nested("user_data", "data", user["data"], cut, "user") or []
+        out["data"] = _without_places(_nested("user_data", "data", user["data"], cut, "user"), cut)
     if "geo" in user:
         out["geo"] = _geo(part(user, "geo"), cut, "user.geo")
     extension = _user_extension(user, out, cut)
     if extension:
         out["ext"] = extension
     return out
+
+
+def _without_places(data: object, cut: Cut) -> list[Out]:
+    """Of a user's data what tells no exact point, where none may go: whole numbers of one stand in two segments."""
+    listed = data if isinstance(data, list) else [data] if isinstance(data, dict) else []
+    if DataClass.PRECISE_GEO in cut.classes:
+        return listed
+    return [
+        {**each, "segment": [one for one in each["segment"] if not bid_words.tells_place(one)]}
+        if isinstance(each.get("segment"), list) else each for each in listed
+    ]  # fmt: skip
 
 
 def _user_extension(user: Json, out: Out, cut: Cut) -> Out:
@@ -496,4 +522,5 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
 }
 REQUEST = {member: rule for member, rule in RULES["request"].items() if member != "imp"}
 WHOLE_BAGS = frozenset({"prebid", "data"})
+WORDED = frozenset({"keywords", "kwarray", "kw"})
 CONSENTS = ("consent", "ConsentedProvidersSettings", "consented_providers_settings")
