@@ -48,7 +48,7 @@ def invite(data: Path, file: Path | None, name: str, role: str) -> None:
     if not url:
         raise click.UsageError("[desk] url says where officers open the desk: write it first")
     try:
-        was = next((str(each.role) for each in _officers(data).people() if each.name == name.lower()), "")
+        was = _officers(data).role_of(name.lower())
         _note(data, "invited", name, made=role, was=was)
         code = _officers(data).invite(name.lower(), DeskRole(role))
     except ValueError as error:

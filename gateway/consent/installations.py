@@ -18,7 +18,6 @@ from gateway.consent.check import Checks
 from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
 from gateway.desk import recipients_to_tell
-from gateway.desk.deletion_orders import DIGEST
 from gateway.fold.record import EVERYBODY
 from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed
@@ -27,7 +26,7 @@ from gateway.ledger.acts import device_states, idempotency, links, records
 from gateway.ledger.acts.device_states import PhoneFolded
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Subject, milliseconds
+from gateway.ledger.subjects import DIGEST, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 from gateway.terms import ALL_PURPOSES, Purpose

@@ -33,7 +33,7 @@ from gateway.ledger.acts.holders import linked_since, released_since
 from gateway.ledger.acts.records import account_name, know_names
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, mentions_of
-from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.ledger.subjects import DIGEST, Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Source
 
@@ -54,7 +54,6 @@ NOBODYS_ALONE = {
 }
 PAGE = 500  # digests that are looked at in one transaction's turn
 AT_ONCE = 5_000  # that are looked through for these
-DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 Reads = Callable[[str, str], Subject | None]  # whom an identifier names, by kind and value as a recipient has it
 # Whether anything left of a request's key, behind an entry.
 LEFT_BEHIND = " OR ".join(

@@ -6,6 +6,7 @@ the no would have gone to the account that had the number, and stayed on the num
 goes to nobody. Entered as if it were said now it would reach the stranger who has the number next, and not whoever
 said it. So the accounts that had what it names say it too; and of what was given back since it is entered as somebody's
 who has it no more, and stays with the number as a no of somebody forgotten does: it denies there, and goes to nobody.
+So it is with what an account had that says no itself: it denies, though the account has it no more.
 """
 
 import os
@@ -20,7 +21,7 @@ from gateway.fold.state import Slate, widened
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.schema import rows_of
-from gateway.ledger.subjects import RESIDES, Choice, Subject, milliseconds
+from gateway.ledger.subjects import DIGEST, RESIDES, Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 
 KEY = 16  # bytes
@@ -72,10 +73,10 @@ def stay_where_it_was(tx: Transaction, said: Sequence[tuple[Subject, Choice]], c
     stayed there. What is listed itself says its own.
     """
     accounts, listed = [each.key for each, _ in said if each.is_account], {each.key for each, _ in said}
-    had = {(account, name) for account, name in _had_at(tx, WAS_OF, accounts, milliseconds(choice.at))}
+    had = _had_at(tx, WAS_OF, accounts, milliseconds(choice.at))
     slate = people_of(tx, [key for pair in had for key in pair]).slate() if had else None
     for name in sorted({name for account, name in had if slate and not slate.edge(account, name).lives()} - listed):
-        _deny(tx, Subject("digest", "", (name,)), choice)
+        _deny(tx, Subject(DIGEST, "", (name,)), choice)
 
 
 def _stays_with(tx: Transaction, subject: Subject, choice: Choice) -> Subject:

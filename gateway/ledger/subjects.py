@@ -23,6 +23,7 @@ from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Pur
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
+DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 RESIDES = "resides"  # in details: the place of the choice is where its person says to live, or their operator knows it
 OWN = frozenset({"browser", "account"})  # of a form's subjects: its sender's own, and nobody's who is typed into it
 SIGNALLED = frozenset(tuple(Source)[: tuple(Source).index(Source.FORM)])  # said by no word of a person

@@ -26,7 +26,7 @@ OF_PLACE = frozenset({LATITUDE, LONGITUDE, "geohash", "h3", "zip"})
 BOTH = frozenset(
     {"latlong", "latlng", "latlon", "longlat", "lnglat", "lonlat", "coordinate", "coordinates", "coord", "coords"}
 )  # fmt: skip
-PLACES = OF_PLACE | {"pair", "long"}
+PLACES = OF_PLACE | {PAIR, LONG}
 PARTS: Mapping[str, str] = {
     **dict.fromkeys(BOTH, PAIR),
     **{word: kind for word, kind in coarsening.KINDS.items() if kind in OF_PLACE},

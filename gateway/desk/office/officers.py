@@ -211,6 +211,10 @@ class Officers:
             ).fetchall()
         return [DeskPerson(name, DeskRole(role), keys, bool(company), used) for name, role, keys, company, used in rows]
 
+    def role_of(self, name: str) -> str:
+        """What role somebody has who may be invited anew, for the note of it; "" of nobody."""
+        return next((str(each.role) for each in self.people() if each.name == name), "")
+
     def look_up(self, name: str, count: int, most: int, since: timedelta) -> bool:
         """Whether somebody may look up so many more, of the most since then; if so they have."""
         now = self.clock()

@@ -40,6 +40,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import (
+    DIGEST,
     Choice,
     LeafSecrets,
     Subject,
@@ -192,7 +193,7 @@ def append(
     own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
     seq = tx.append(body, [each for each in (names, own) if each], at)
     received = milliseconds(choice.received) if choice.received else None
-    if subject.kind != "digest":  # which says no kind (`LedgerLog.kinds`)
+    if subject.kind != DIGEST:  # which says no kind (`LedgerLog.kinds`)
         tx.fresh.kinds[subject.key] = subject.kind
     tx.unwritten.add(
         DETAIL,

@@ -291,8 +291,7 @@ class PeopleOfDesk:
             raise Problem("malformed", "A role is reader, officer or admin.")
         if name == officer.name and role != officer.role:
             raise Problem("forbidden", "Nobody changes their own role: another admin does.")
-        people = await asyncio.to_thread(self.door.officers.people)
-        was = next((str(each.role) for each in people if each.name == name), "")
+        was = await asyncio.to_thread(self.door.officers.role_of, name)
         await self.door.note(officer, "invited", whom=name, made=role, was=was)
         try:
             return await asyncio.to_thread(self.door.officers.invite, name, DeskRole(role))
