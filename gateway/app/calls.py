@@ -384,10 +384,10 @@ def _shared() -> Described:
     }
 
 
-def _tagged(said: str, when: str = "", *, required: bool) -> Described:
+def _tagged(said: str, *, required: bool) -> Described:
     text = (
         f"CHALLENGE.TAG, both in hex: a challenge that was never used, and the HMAC-SHA256 of {said}"
-        f" with what the replica was enrolled with{when}. The answer's `tag` is over the same challenge. A tag that no"
+        f" with what the replica was enrolled with. The answer's `tag` is over the same challenge. A tag that no"
         " replica enrolled with this key has made is 403 (`gateway help replica`)"
     )
     shape = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{CHALLENGE}}}\\.[0-9a-f]{{64}}$")]

@@ -175,10 +175,6 @@ class Leases:
         live = {lease.name for lease in named if not lease.of_before and lease.ends * 1000 + missed >= now}
         return sorted({lease.name for lease in named} - live)
 
-    def live(self) -> int:
-        """How many may answer now."""
-        return sum(1 for lease in self._read().leases if lease.name and lease.ends > self._clock())
-
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
         try:

@@ -18,11 +18,10 @@ from typing import ClassVar, cast
 
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.store import Caps, Connection
+from gateway.ledger.store import Connection
 from gateway.postgres.connection import ANOTHERS, AnotherBoot, PostgresConnection
 
 SCHEMA = "gateway_ledger"
-STANDBYS = "synchronous_standby_names"
 STANDS_BY = 2.0  # seconds: longer than anybody answers on a proof of before (ledger/watch.py)
 KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
@@ -71,12 +70,6 @@ class PostgresStore:
     host: int
     boot: int
     _idle: IdleConnections = field(default_factory=IdleConnections, compare=False)
-
-    @property
-    def caps(self) -> Caps:
-        with contextlib.closing(self._connected(writes=False)) as db:
-            version, standbys = (db.execute(f"SHOW {name}").fetchall()[0][0] for name in ("server_version", STANDBYS))
-        return Caps("postgresql", version, "node" if standbys else "power", processes=True)
 
     def exists(self) -> bool:
         """A server that does not answer is taken to have one."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 from gateway import disk
 from gateway.ledger import erasure_steps, schema
@@ -22,27 +22,12 @@ from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 Connection = sqlite3.Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """What a store promises. `durability`: what a commit outlives, the process, a power cut or the machine. Tests ask
-    for these, never for an engine's name.
-    """
-
-    engine: str
-    version: str
-    durability: Literal["process", "power", "node"]
-    processes: bool  # whether several processes may open it at once
-
-
 class Store(Protocol):
     """Every call raises `LedgerRefused` where the ledger must not be used, with the command that helps. `is_server`:
     whether a reader may be kept waiting by another machine, so that an event loop must not.
     """
 
     is_server: ClassVar[bool]
-
-    @property
-    def caps(self) -> Caps: ...
 
     @property
     def name(self) -> Path:
@@ -76,7 +61,7 @@ class Store(Protocol):
         """The writers' lock: whoever has it is the only one, in whichever process, that commits or checkpoints."""
 
     def open_to_write(self) -> Connection:
-        """After every start-up check. A commit on it is as durable as `caps` says before it returns."""
+        """After every start-up check. A commit on it returns when a power cut leaves it there."""
 
     def open_to_read(self) -> Connection:
         """Sees at each statement whatever was committed before it; within BEGIN one moment."""
@@ -114,10 +99,6 @@ class SqliteStore:
 
     is_server: ClassVar[bool] = False
     folder: Path
-
-    @property
-    def caps(self) -> Caps:
-        return Caps("sqlite", sqlite3.sqlite_version, "power", processes=True)
 
     @property
     def name(self) -> Path:

@@ -9,14 +9,12 @@ import threading
 
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.store import Caps
 
 
 class MemoryStore:
     """Lives as long as it is kept. Readers get a copy of what is committed."""
 
     is_server = False
-    caps = Caps("memory", sqlite3.sqlite_version, "process", processes=False)
 
     def __init__(self, origin="log.example.com/memory"):
         self._lock = threading.RLock()
