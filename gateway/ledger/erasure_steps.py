@@ -224,8 +224,7 @@ class EpochTurn:
         self._epochs = Epochs(folder, wraps, at_once=False)  # a service starts although it cannot be read just now
         self._clock = clock
         self._lasts = horizon(kept)
-        self._of = 0  # the epoch of the pass that is under way
-        self._begin_pass(0)
+        self._begin_pass(0, ())
         self._swept = b""
         self._rests_until = 0
 
@@ -279,13 +278,15 @@ class EpochTurn:
         else:
             vault.shared.begin(db, number, now, dies)
 
-    def _begin_pass(self, of: int) -> None:
-        self._of, self._place, self._whole = of, NamesPlace(), True
+    def _begin_pass(self, of: int, over: Iterable[Epoch]) -> None:
+        """To the epoch `of` from those in whose place it comes. One that is taken back later waits for another pass:
+        this one may have passed over what it wraps.
+        """
+        self._of, self._over, self._place, self._whole = of, [each.number for each in over], NamesPlace(), True
 
     def _pass(self, db: sqlite3.Connection, vault: Vault, newest: int, now: int) -> None:
         if self._of != newest:
-            self._begin_pass(newest)
-        wrapped = 0
+            self._begin_pass(newest, vault.epochs.older)
         for _ in range(PASSED):
             named, place = names_after(db, self._place)
             wrapped, whole = vault.rewrap_some(named)
@@ -299,7 +300,7 @@ class EpochTurn:
 
     def _end_pass(self, epochs: Epochs, now: int) -> None:
         if self._whole:
-            epochs.mark([each.number for each in epochs.older if each.number < self._of], empty=True)
+            epochs.mark(self._over, empty=True)
         else:
             self._rests_until = now + REST
         self._of = 0

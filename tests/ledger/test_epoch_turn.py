@@ -342,6 +342,29 @@ class TestAFileThatCannotBeRead:
         turned(folder, AT + DAY + LASTS)
         assert not epochs.laid_aside(folder)
 
+    def test_that_comes_back_amid_a_turn_has_what_it_wraps_wrapped_anew_before_it_dies(
+        self, folder, tmp_path, monkeypatch
+    ):
+        opt_out(folder, AT, 1)
+        before, copies = keys_of(folder, 0), maintenance.back_up_secrets(folder, tmp_path / "secrets").parent
+        (folder / epochs.FILE).write_bytes(b"{")
+        opt_out(folder, AT + 2 * DAY, 2)
+        monkeypatch.setattr(erasure_steps, "NAMED", 1)
+        monkeypatch.setattr(erasure_steps, "PASSED", 1)
+        turn = EpochTurn(folder, wraps(folder), lambda: AT + 2 * DAY + WEEK, KEPT)
+        with (
+            schema.held(folder),
+            contextlib.closing(schema.open_to_write(folder)) as db,
+            contextlib.closing(Vault(folder, wraps(folder))) as vault,
+        ):
+            while turn._place.key != (0,):  # another epoch begins, and a key is passed over that nobody can open
+                turn.step(db, vault)
+            shutil.copy(copies / epochs.FILE, folder / f"{epochs.ASIDE}copy")
+            while turn.is_due():
+                turn.step(db, vault)
+        assert keys_of(folder, 0) == before
+        assert set(under(folder)) == {numbers(folder)[-1]}
+
 
 class TestABackup:
     @pytest.fixture
