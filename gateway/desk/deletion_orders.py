@@ -175,8 +175,9 @@ def look_all(tx: Transaction, keys: Sequence[bytes], at: datetime, reads: Reads)
 
 def look(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> Matched:
     """Whom a digest means now, for all requests of it; and whoever has to be told is told, once."""
+    if not (found := tx.db.execute(OF_KEY, (key,)).fetchall()):
+        return Matched.NOBODY  # the list took it back meanwhile
     _know_names(tx, key, at, reads)
-    found = tx.db.execute(OF_KEY, (key,)).fetchall()
     slate = people_of(tx, [key]).slate()
     names = family(slate, key)
     if _is_linked(slate, names) or _left_with_accounts(tx, names):

@@ -36,7 +36,7 @@ from gateway.choice.deletion_list import DeletionKind, hashed
 from gateway.choice.identity import kinds, phone_number
 from gateway.cli.root import group, read_manual
 from gateway.consent.deletion_dues import DeletionDues
-from gateway.desk import recipient_holdings
+from gateway.desk import deletion_orders, recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger import schema
 from gateway.ledger.acts import links, office_acts, records
@@ -478,6 +478,24 @@ def test_deleted_is_not_answered_where_somebody_has_what_nobody_can_name_to_them
     assert ANA in run("deliveries", "--take", "teemo").output
     run("drop", "answer", tmp_path / "out")
     assert answers(tmp_path / "out") == ({}, {"A" * 12: ""})
+
+
+def test_a_request_that_its_list_takes_back_amid_a_look_asks_nobody_for_anything(
+    take, run, folder, tmp_path, monkeypatch
+):
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    hold(folder, ANA)
+    read = deletion_orders.candidates
+
+    def taken_back(db, after):
+        found = read(db, after)
+        if found:
+            take(DeletionKind.REMOVED, ("A" * 12, ANA))
+        return found
+
+    monkeypatch.setattr(deletion_orders, "candidates", taken_back)
+    run("drop", "answer", tmp_path / "out")
+    assert ANA not in run("deliveries", "--take", "teemo").output
 
 
 def test_the_year_counts_the_requests_of_lists_apart_and_each_once(take, run, folder, tmp_path):
