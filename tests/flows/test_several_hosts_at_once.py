@@ -32,6 +32,7 @@ from support.wire import call
 pytestmark = pytest.mark.slow
 SUBJECTS, CREWS = (1100, 16) if SOAK else (16, 8)
 UNHURT = 5.0 if SOAK else 0.5  # seconds between two acts against a machine
+TURNS = 5  # of the control at most; the first mostly finds it
 SECONDS = float(os.environ.get("LINEARIZABLE_SECONDS", "inf"))
 
 
@@ -162,9 +163,16 @@ def test_whatever_happens_at_once_on_two_machines_has_an_order_whoever_is_killed
 
 
 def test_the_control_a_machine_that_answers_beyond_its_lease_is_found(postgres, tmp_path, figure):
-    hosts = Hosts(postgres, tmp_path, ("gateway", "support.answers_beyond_its_lease"))
-    history, hurt = live(hosts, (line_is_cut,))
-    found = without_order_at(hosts.ports, history)
+    """Whether anybody asks it about one who said no elsewhere while its line was cut is left to chance, so that there
+    may be several lives of it.
+    """
+    for turn in range(TURNS):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        hosts = Hosts(postgres, folder, ("gateway", "support.answers_beyond_its_lease"))
+        history, hurt = live(hosts, (line_is_cut,))
+        if found := without_order_at(hosts.ports, history):
+            break
     figure("linearizability, beyond its lease", f"{len(history)} operations; {hurt}: {len(found)} without an order")
     assert found
 
