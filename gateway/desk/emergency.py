@@ -41,8 +41,9 @@ from gateway.disk import locked, make_beside, sync_folder, write_durably
 from gateway.fold.state import widened
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.acts.folded_people import named_by
+from gateway.ledger.acts.folded_people import connected_people, named_by
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import PERIOD, LedgerWatch
@@ -292,24 +293,25 @@ def _joined(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[KeptRequest]:
-    """What waits about these people. Raises `StoreUnavailable`: what cannot be read may be about them."""
-    keys = {key for subject in subjects for key in named_by(subject)}
+def waiting_of(files: Iterable[Emergency], keys: Collection[bytes]) -> list[KeptRequest]:
+    """What waits about whoever has one of these. Raises `StoreUnavailable`: what cannot be read may be about them."""
     try:
         found = [kept for each in files if each.waiting() for _, kept in each.read().requests]
     except OSError as error:
         raise StoreUnavailable(f"what waits to be entered cannot be read: {error.strerror}") from error
-    return [kept for kept in found if not keys.isdisjoint(key for each in kept.subjects for key in named_by(each))]
+    return [kept for kept in found if not _named_by(kept.subjects).isdisjoint(keys)]
+
+
+def _named_by(subjects: Iterable[Subject]) -> set[bytes]:
+    return {key for subject in subjects for key in named_by(subject)}
 
 
 def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes: Collection[Purpose]) -> bool:
     """Whether something is kept that no yes of these people may come before. Of a file so long that to read it for each
     yes would hold others up nothing is: its noes are entered behind the yes, and win. Raises `StoreUnavailable`.
     """
-    waits = (
-        widened(kept.choice.purposes) for kept in waiting_of((each for each in files if not each.is_long()), subjects)
-    )
-    return any(not set(purposes).isdisjoint(each) for each in waits)
+    waits = waiting_of((each for each in files if not each.is_long()), _named_by(subjects))
+    return any(not set(purposes).isdisjoint(widened(kept.choice.purposes)) for kept in waits)
 
 
 AT_ONCE = 256  # requests of one transaction
@@ -433,14 +435,24 @@ def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
             tx.db.execute("INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO NOTHING", (name, NO_ENTRY))
 
 
-async def enter_waiting(writer: Writer, files: Iterable[Emergency], subjects: Sequence[Subject]) -> None:
+async def enter_waiting(writer: Writer, files: Sequence[Emergency], subjects: Sequence[Subject]) -> None:
     """What waits about these people goes in ahead of what forgets them, so that none of it comes behind that; in parts,
     for anybody can have said much of somebody. Raises `StoreUnavailable`.
     """
-    waits = await asyncio.to_thread(waiting_of, files, subjects)
+    waits = await asyncio.to_thread(_waiting_near, writer.store, files, subjects)
     for start in range(0, len(waits), AT_ONCE):
         part = waits[start : start + AT_ONCE]
         await writer.commit(partial(enter_for_good, requests=part))
+
+
+def _waiting_near(store: Store, files: Sequence[Emergency], subjects: Sequence[Subject]) -> list[KeptRequest]:
+    """Of whoever is connected with them, too: what a number says goes to its account and on to what that has, which
+    nobody finds behind an unlink.
+    """
+    if not any(each.waiting() for each in files):
+        return []
+    with ledger_snapshot(store) as db:
+        return waiting_of(files, connected_people(db, _named_by(subjects)))
 
 
 def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:

@@ -355,7 +355,7 @@ class TestWhatIsKeptBesideTheLedger:
         """Its file is emptied once no more comes, and until then all its lines are looked at again."""
         mail = who("email", email(1))
         await consent.choose_later([mail], said(purposes=ALL_PURPOSES))
-        [kept] = await asyncio.to_thread(waiting_of, [consent.later], [mail])
+        [kept] = await asyncio.to_thread(waiting_of, [consent.later], mail.keys)
         assert await house.writer.commit(kept.enter_once)
         assert await self.rows(house, mail) == 1
         await self.unlink(consent, mail)
@@ -367,11 +367,21 @@ class TestWhatIsKeptBesideTheLedger:
     async def test_goes_in_before_whoever_it_is_about_is_forgotten(self, house, consent, who, said):
         mail, number = who("email", email(1)), who("phone", phone(1))
         await consent.choose_later([mail, number], said())
-        [kept] = await asyncio.to_thread(waiting_of, [consent.emergency, consent.later], [mail])
+        [kept] = await asyncio.to_thread(waiting_of, [consent.emergency, consent.later], mail.keys)
         await self.unlink(consent, mail)
         assert not await house.writer.commit(kept.enter_once)
         assert [await self.rows(house, each) for each in (mail, number)] == [0, 1]
         assert [state(consent, each) for each in (mail, number)] == ["none", "opted_out"]
+
+    async def test_of_a_number_goes_in_before_its_account_is_forgotten_and_stays_with_what_that_had(
+        self, consent, clock, who, account, said
+    ):
+        number, phones_id = who("phone", phone(1)), who("gaid", GAID)
+        await consent.link(account, [number, phones_id], Span(milliseconds(clock())))
+        clock.later(hours=1)
+        await consent.choose_later([number], said())
+        await self.unlink(consent, account)
+        assert [state(consent, each) for each in (number, phones_id)] == ["opted_out", "opted_out"]
 
     @pytest.mark.parametrize("how", ["released", "ended"])
     async def test_is_its_old_holders_where_what_it_names_passed_to_somebody_else(
