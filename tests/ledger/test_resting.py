@@ -13,13 +13,13 @@ from support.any_life import ACTS, KEYS, LIFE
 from support.examples import QUICK, examples
 from support.universes import acts_of
 
-from gateway.desk.forgetting import prune, resting
+from gateway.desk.forgetting import erasure_by_unlink, prune, resting
 from gateway.fold import fold, reading
 from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, ScreenVoided
 from gateway.fold.state import Slate
 from gateway.ledger import log_records
 from gateway.ledger.acts import office_acts, records
-from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.folded_people import FoldedPeople, group
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
 
@@ -159,6 +159,40 @@ def test_who_said_no_is_out_after_a_prune_although_a_list_that_named_them_takes_
     lives.do(ACTS.index("is_listed_no_more"), 0, 0, 0)
     assert different(lives) == []
     assert lives.denies("phone hashed", Purpose.SALE)
+    lives.db.close()
+
+
+HANDS_CHANGE = {
+    "given back": ((), (("goes_back", "phone"),)),
+    "another account's, which once was somebody's": ((("gets", "ann"), ("gives_up", "ann")), (("gets", "bob"),)),
+}
+
+
+@pytest.mark.parametrize("how", HANDS_CHANGE)
+def test_the_earlier_holders_no_is_there_again_behind_a_prune_and_an_unlink_of_the_later_one_who_said_the_same(how):
+    lives = any_life.Lives()
+    phone, number = any_life.SUBJECTS["phone"], any_life.THINGS.index("phone")
+
+    def do(acts):
+        for act, who in acts:
+            lives.do(ACTS.index(act), number if who == "phone" else any_life.ACCOUNTS.index(who), number, 1)
+
+    before, changes = HANDS_CHANGE[how]
+    do(before)
+    said = lives.tx.size
+    says_no_to_all(lives, "phone")
+    do(changes)
+    since = lives.tx.size
+    says_no_to_all(lives, "phone")
+    cut(lives, lives.tx.size)
+    names = sorted(group(lives.db, phone.key))
+    own = dict.fromkeys(names, since)
+    left = erasure_by_unlink.plan_unlink(lives.db, [phone], own, lives.tx.size, milliseconds(lives.at))
+    log_records.put_rewritten(lives.db, left.gone)
+    assert [each.seq for each in log_records.records_of(lives.db, keys=names) if isinstance(each.said, SaidOut)] == [
+        said
+    ]
+    assert lives.denies("phone", Purpose.SALE)
     lives.db.close()
 
 

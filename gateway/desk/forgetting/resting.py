@@ -7,17 +7,19 @@ what the others said: where that keeps anything else, each entry about those key
 enough either, about all who hang together with them. What an earlier prune
 said again, in an entry that stays, is in that fold as well: a word that was taken back must not stand alone. Where a
 state's list says no of anybody it is measured a second time, as if it had taken all of that back: on some day it may.
+And of what changed hands everything is needed that was chosen before: an unlink of whoever has it now takes what was
+chosen since, and then what came before stands again, though the row names only what came behind.
 """
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from gateway.fold import fold
-from gateway.fold.record import Record, Said
+from gateway.fold.record import LinkSaid, Record, Released, Said, SaidIn, SaidOut
 from gateway.fold.state import (
     EMPTY,
     HEAD,
@@ -51,6 +53,7 @@ BATCH = 5_000  # keys that are folded at once
 AGAIN = "SELECT of FROM restated WHERE seq >= ?1 AND of < ?1"
 Group = list[bytes]  # of keys that hang together
 Unnumbered = tuple[str, Any]  # what has no number in a row or an edge
+NOBODYS, STILL_TO_COME = -1, 2**62  # a group; the number of an entry
 MADE_OF_SEVERAL = frozenset({"states", "age"})  # a state that is over for one identifier; the youngest that ever was
 
 
@@ -119,7 +122,8 @@ class _GroupsBelow:
         self._again = again
 
     def needed(self) -> set[int]:
-        found = {each.seq for each in self._alone if _leaves_anything(each.said)} | self._of_several()
+        found = {each.seq for each in self._alone if _leaves_anything(each.said)}
+        found |= self._of_several() | self._before_hands_changed()
         if any(is_order(record.said) for _, record in self._placed):
             self._placed = [(row, order_over(record)) for row, record in self._placed]
             found |= self._of_several()
@@ -133,6 +137,24 @@ class _GroupsBelow:
             groups = {self._group.get(key) for key in self._differing(whole, found)}
             found |= {seq for seq, each in self._gone.items() if self._group[each.key] in groups}
         return found
+
+    def _before_hands_changed(self) -> set[int]:
+        """What the groups chose before something of theirs was last given back, came to another account or left one: of
+        a link that ends the day may still come.
+        """
+        chosen, accounts, last = list[tuple[int, int]](), defaultdict[int, set[bytes]](set), defaultdict[int, int](int)
+        for row, record in self._placed:
+            group = self._group.get(record.key, NOBODYS)
+            match record.said:
+                case SaidOut() | SaidIn() if row.is_own(record):
+                    chosen.append((group, record.seq))
+                case Released():
+                    last[group] = max(last[group], record.seq)
+                case LinkSaid(account=account, until=until, claimed=False):
+                    accounts[group].add(account)
+                    if until is not None or len(accounts[group]) > 1:
+                        last[group] = max(last[group], record.seq if until is None else STILL_TO_COME)
+        return {seq for group, seq in chosen if seq < last[group]}
 
     def _differing(self, whole: "KeptPieces", found: Collection[int]) -> set[bytes]:
         """The keys of which anything else is kept where nothing is said again but what was found."""
