@@ -245,14 +245,29 @@ class LawTable:
         """
         return self._strictest(places or NOWHERE, subject, on, age)
 
+    def wants_own(self, places: frozenset[str], subject: str, on: date, age: str | None) -> bool:
+        """Whether one of these places, or one that they may be, has somebody of that age say yes themselves: where
+        another one has a parent do so, neither yes is good for both. An unknown place may be one without any row.
+        """
+        return any(self._wants_own(spelled(place), subject, on, age) for place in places or NOWHERE)
+
+    def _wants_own(self, place: str, subject: str, on: date, age: str | None) -> bool:
+        if not is_named(place):
+            return True
+        alone = (self._of_itself(each, subject, on, age) for each in (place, *self._may_hold(place)))
+        return any(max(rows, key=lambda row: row.strictness).rule is LawRule.OPT_IN for rows in alone)
+
     def applying(self, place: str, subject: str, on: date, age: str | None = None) -> list[LawRow]:
         """Every row that speaks for a place, the strictest first; the regime's default where none is for everybody."""
         place = spelled(place)
+        rows = self._of_itself(place, subject, on, age) + self._rows_of(self._may_hold(place), subject, on, age)
+        return sorted(rows, key=lambda row: row.strictness, reverse=True)
+
+    def _of_itself(self, place: str, subject: str, on: date, age: str | None) -> list[LawRow]:
         rows = self.on_file(place, subject, on, age) if is_named(place) else []
         if not any(row.for_everybody for row in rows):  # a row for the young adds to what adults have
             rows.append(_default(place, subject))
-        rows += self._rows_of(self._may_hold(place), subject, on, age)
-        return sorted(rows, key=lambda row: row.strictness, reverse=True)
+        return rows
 
     def _may_hold(self, place: str) -> Iterable[str]:
         """Whose rows hold there as well, for all that anybody knows: those of each part of a country of which no part

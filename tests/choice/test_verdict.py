@@ -152,6 +152,15 @@ def test_where_the_law_wants_a_parents_yes_it_wants_one_to_all_of_them(place, pu
         assert decide(asked, Office(LAW, TODAY)).allowed is counts
 
 
+@pytest.mark.parametrize("places", [{"AT", "US-CT"}, {"GB", "US-CT"}, {"AT", "BR"}, {"EU"}, {"CA"}, {"unknown"}, set()])
+@pytest.mark.parametrize("parental", [0, IN_FOR_ALL])
+def test_where_one_place_wants_a_parents_yes_and_another_their_own_neither_opens_anything(places, parental):
+    """Of 13 to 15 Austria, Britain and Quebec want a parent's; Connecticut and whoever has no row their own."""
+    standing = Standing(own=IN_FOR_ALL, parental=parental, age_band=AGES[1])
+    asked = Question(buyer(), (Purpose.SENSITIVE,), (DataClass.AD_ID,), frozenset(places), standings=(standing,))
+    assert not decide(asked, Office(LAW, TODAY)).allowed
+
+
 @pytest.mark.parametrize(
     ("purpose", "data_class", "more"),
     [

@@ -8,6 +8,7 @@ from gateway.choice.law import LawRow, LawRule
 from gateway.choice.question import Ruling
 from gateway.choice.rules.case import (
     ALLOW,
+    CHILD,
     COARSEN,
     CONSUMER_DIRECTED,
     CPNI,
@@ -134,8 +135,14 @@ def _has_yes(case: Case, purpose: Purpose) -> bool:
 
 
 def _is_said(case: Case, purpose: Purpose, row: LawRow) -> bool:
-    """Whether there is a yes of whom the row takes it from."""
-    return by_a_parent(case, purpose, row) if row.rule is PARENTAL else case.opted_in(purpose)
+    """Whether there is a yes of whom the row takes it from. A parent's is good from 13 on in no place that has them say
+    yes themselves, so where somebody may be in two such places nobody's is.
+    """
+    if row.rule is not PARENTAL:
+        return case.opted_in(purpose)
+    on, band = case.office.on, case.band
+    is_theirs = band != CHILD and case.office.law.wants_own(case.places, purpose, on, band)
+    return not is_theirs and by_a_parent(case, purpose, row)
 
 
 def _by_silence(case: Case, row: LawRow) -> Ruling:
