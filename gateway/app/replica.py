@@ -98,10 +98,6 @@ class Copy:
         """How long a send may start on an answer of now: never beyond the lease."""
         return min(self._window, timedelta(seconds=self.follower.left()))
 
-    def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
-        return self.checks.check(ask)
-
     def place(self) -> tuple[int, str]:
         """How many entries of which log are known here, whether or not that may be answered from."""
         with contextlib.suppress(StateRefused), self.follower.moment() as moment:

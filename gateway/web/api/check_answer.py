@@ -18,7 +18,7 @@ from gateway.choice.verdict import numbered
 from gateway.consent.asked import Ask, Checked, Met
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DRY_RUN, LIVE, DecisionLog, Logged
-from gateway.consent.decisions import NOBODY, Blocked, Draft, Stands
+from gateway.consent.decisions import NOBODY, Blocked, Deciding, Draft, Stands
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.heard import Heard
@@ -44,7 +44,6 @@ class Answers(Protocol):
     def clock(self) -> Callable[[], datetime]: ...
     @property
     def send_window(self) -> timedelta: ...
-    def check(self, ask: Ask) -> Checked: ...
 
 
 class Because(Struct):
@@ -195,19 +194,10 @@ def _escaped(value: object) -> bytes:
     return wire.json_of(value).replace(b"%", b"%%")
 
 
-class Records(Protocol):
-    """Who puts answers on record: `disclosing.Disclosing`, or a replica's `recording.Recording`."""
-
-    def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]: ...
-    def drafts(self, ask: Ask, checked: Checked, stands: Stands) -> dict[str, Draft]: ...
-    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None, at: datetime) -> list[str]: ...
-    async def announce(self, ask: Ask, blocked: Blocked | None = None) -> tuple[Checked, dict[str, str], datetime]: ...
-
-
 class Answering:
     """Finishes the answers of all doors that answer checks; one instance."""
 
-    def __init__(self, consent: Answers, disclosing: Records, metrics: Metrics, log: DecisionLog | None) -> None:
+    def __init__(self, consent: Answers, disclosing: Deciding, metrics: Metrics, log: DecisionLog | None) -> None:
         self.consent = consent
         self.metrics = metrics
         self._disclosing = disclosing
