@@ -24,7 +24,7 @@ from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.telling import Open, Telling
 from gateway.consent.verbs import Consent
 from gateway.desk.documents import Document
-from gateway.desk.evidence import RehearsalTold
+from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import has_reset_bug
@@ -175,12 +175,6 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
-class LastRehearsal(Alarming, Protocol):
-    """What is known of rehearsals (L45)."""
-
-    def last(self) -> RehearsalTold | None: ...
-
-
 Others = Callable[[], Awaitable[Sequence[Counted]]]  # what other processes of this service counted
 
 
@@ -207,7 +201,7 @@ class Health:
     shown: list[Document]
     environment: str
     state: StateOfHost
-    rehearsed: LastRehearsal
+    rehearsed: Rehearsing
     witnessed: Alarming
     codes: Alarming
     shadow: Alarming

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import msgspec
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from gateway.desk.evidence import RehearsalTold
 from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import State, Waiting
 from gateway.desk.own_systems import PREFIX, is_system
+from gateway.evidence.rehearsing import Rehearsing
 from gateway.ledger.audit.verify import LastVerify, read_last_verify
 from gateway.ledger.subjects import moment
 from gateway.web.desk.desk_door import DeskDoor, Form
@@ -69,12 +70,6 @@ class ProofStatus(NamedTuple):
     way: str
 
 
-class DeskRehearsals(Protocol):
-    """What is known of rehearsals."""
-
-    def last(self) -> RehearsalTold | None: ...
-
-
 @dataclass(frozen=True)
 class Today:
     """`GET /desk` and the deliveries. `lacking`: what the configuration says of recipients, on a day."""
@@ -82,7 +77,7 @@ class Today:
     door: DeskDoor
     folder: Path
     telling: Telling
-    rehearsals: DeskRehearsals
+    rehearsals: Rehearsing
     witnesses: Witnessing
     lacking: Callable[[date], list[LackingRecipient]]
     cases: Callable[[], Awaitable[list[DueTask]]]
