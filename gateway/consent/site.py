@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, LawRule
@@ -67,6 +67,9 @@ class Word(StrEnum):
         return Word.NONE.value if self in {Word.NEEDS_YES, Word.CLOSED} else self.value
 
 
+Status = Literal["honored", "none", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the website may do for this visitor. `status`: honored, none or unknown. `said`: what this request denies,
@@ -74,7 +77,7 @@ class Site:
     """
 
     allowed: Mapping[Purpose, bool]
-    status: str
+    status: Status
     places: frozenset[str]
     gpc: bool = False
     standings: tuple[Standing, ...] = ()
@@ -274,9 +277,6 @@ def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:
     return next(filter(is_held, reasons), reasons[0])
 
 
-Status = Literal["honored", "none", "unknown"]
-
-
 @dataclass(frozen=True, slots=True)
 class SiteAnswer:
     """`scope["state"]["gateway"]`, and `request.state.gateway` in Starlette and FastAPI.
@@ -304,19 +304,6 @@ class SiteAnswer:
         """The answer to an ASGI request. Where no gateway stood before the site, nothing may be done; never raises."""
         found = (scope.get("state") or {}).get("gateway")
         return found if isinstance(found, cls) else cls()
-
-
-def answer_of_site(allowed: Mapping[Any, bool], status: str, place: str, *, gpc: bool) -> SiteAnswer:
-    """The answer from what may be done by purpose."""
-    may = {str(purpose): bool(allowed[purpose]) for purpose in allowed}
-    return SiteAnswer(
-        may.get("sale", False),
-        may.get("sharing", False),
-        may.get("targeted_ads", False),
-        cast("Status", status),
-        place,
-        gpc,
-    )
 
 
 def brought_back(denied: frozenset[Purpose], mine: tuple[Standing, ...]) -> Heard:

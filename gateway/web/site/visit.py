@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from gateway.consent.decision_log import ALLOWED, DENIED, Cell, DecisionLog, cell_in_shadow
 from gateway.consent.shadow import is_held
-from gateway.consent.site import ANYBODY, Site, SiteAnswer, answer_of_site, brought_back, why_restricted
+from gateway.consent.site import ANYBODY, Site, SiteAnswer, brought_back, why_restricted
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
@@ -207,14 +207,16 @@ class Visits:
         policy = self._policy if _is_silenced(site, cell) else None
         said_it = visitor.cookie is not None and visitor.cookie.unwritten
         adds = self.options.add_gpc and not visitor.heard.gpc and (said_it or _on_record(site))
+        allowed = tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES])
         told = (
-            (CONSENT, _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
+            (CONSENT, _consent(allowed, site.status)),
             (BROWSER, self.token(visitor, now, TOKEN_SECONDS).encode()),
             (PLACE, site.place.encode()),
         )
         placed = bool(site.places) and not self.options.place_in_key
         private = shared_caches.is_one_persons(shared_caches.Facts(visitor, cookie is not None, placed))
-        answer = answer_of_site(site.allowed, site.status, site.place, gpc=site.gpc)
+        sale, sharing, targeted_ads = allowed
+        answer = SiteAnswer(sale, sharing, targeted_ads, site.status, site.place, site.gpc)
         beside = header_fields.fields(cookie, policy, self._vary)
         return Visit(site, answer, told, beside, cookie, policy, private, adds, visitor.ordinary, cell)
 
