@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from gateway.consent.disclosing import OUTCOMES
+from gateway.consent.tokens import UnsubscribeLinkBody
 from gateway.replica.feed import CHALLENGE, HEADER
 from gateway.signals.form import ChoicesForm
 from gateway.web.api import answering_clock
@@ -47,7 +48,7 @@ from gateway.web.pages.codes import CodeForm
 from gateway.web.pages.confirmation import ProofForm, ProofsBody
 from gateway.web.pages.data import AccessRequest, DataForm, EraseForm
 from gateway.web.pages.opt_in import OptInForm
-from gateway.web.pages.unsubscribe import UnsubscribeLinkBody, UnsubscribeRequest
+from gateway.web.pages.unsubscribe import UnsubscribeRequest
 from gateway.web.shell import problem, wire
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.site.status import StatusBody

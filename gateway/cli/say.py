@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
+import msgspec
 
 from gateway.app.composition import House, now
 from gateway.app.from_settings import people_of
@@ -264,8 +264,8 @@ def unsubscribe(data: Path, file: Path | None, purpose: str, as_json: bool, **va
     if named.ignored:
         raise click.UsageError("an identifier cannot be read")
     made = tokens.unsubscribe_answer(settings.site.url, tokens.seal_unsubscribe(secrets.seals, link))
-    lines = [made["url"], *(f"{name}: {value}" for name, value in made["headers"].items())]
-    click.echo(orjson.dumps(made).decode() if as_json else "\n".join(lines))
+    lines = [made.url, *(f"{name}: {value}" for name, value in made.headers.items())]
+    click.echo(msgspec.json.encode(made).decode() if as_json else "\n".join(lines))
 
 
 CANDIDATES = f"""

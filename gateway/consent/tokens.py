@@ -19,7 +19,9 @@ import struct
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from gateway.consent.choice_result import Refused
 from gateway.keys import seals
@@ -216,8 +218,8 @@ MOST_NAMED = 4  # people are known by an address, a number and an account; a URL
 ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
 
 
-class Made(TypedDict):
-    """A link that ends marketing, as a sender of e-mail is given it."""
+class UnsubscribeLinkBody(Struct):
+    """The link, and the header fields that a mail program reads it from."""
 
     url: str
     headers: dict[str, str]
@@ -252,10 +254,10 @@ def open_unsubscribe(keys: Sequence[bytes], token: str) -> UnsubscribeLink:
     return UnsubscribeLink(*UNSUBSCRIBE.open(keys, token))
 
 
-def unsubscribe_answer(base: str, token: str) -> Made:
+def unsubscribe_answer(base: str, token: str) -> UnsubscribeLinkBody:
     """The link and the two header fields of RFC 8058. `base` is the public origin."""
     url = f"{base}{PATH}{token}"
-    return {"url": url, "headers": {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": ONE_CLICK}}
+    return UnsubscribeLinkBody(url, {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": ONE_CLICK})
 
 
 def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, method: str = "") -> Choice:

@@ -7,13 +7,13 @@ changes nothing, since mail scanners follow links.
 import contextlib
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.consent import tokens
 from gateway.consent.choice_result import Chosen
-from gateway.consent.tokens import CHANNELS, UnsubscribeLink
+from gateway.consent.tokens import CHANNELS, UnsubscribeLink, UnsubscribeLinkBody
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
@@ -103,13 +103,6 @@ class UnsubscribeRequest(wire.StrictShape, frozen=True, kw_only=True):
     place: wire.OneCountry = None
 
 
-class UnsubscribeLinkBody(Struct):
-    """The link, and the header fields that a mail program reads it from."""
-
-    url: str
-    headers: dict[str, str]
-
-
 class UnsubscribeLinks:
     """`POST /v1/unsubscribe-links`. `base`: the public origin, empty where the operator did not say it."""
 
@@ -150,6 +143,4 @@ class UnsubscribeLinks:
             link = tokens.unsubscribe_link_of(Purpose(channel), named.subjects)
         except ValueError as error:
             raise Problem("malformed", str(error), "/identifiers") from None
-        return UnsubscribeLinkBody(
-            **tokens.unsubscribe_answer(self._base, tokens.seal_unsubscribe(self._consent.secrets.seals, link))
-        )
+        return tokens.unsubscribe_answer(self._base, tokens.seal_unsubscribe(self._consent.secrets.seals, link))
