@@ -48,7 +48,7 @@ from gateway.state.lookup import StateLookup
 from gateway.web.api import answering_clock
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
-from gateway.web.api.inside import AnyThread
+from gateway.web.api.inside import Inside
 from gateway.web.shell import auth, edge, page, wire
 from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, Calls, Edge
@@ -181,12 +181,12 @@ class Replica:
         return checked
 
     @functools.cached_property
-    def checker(self) -> AnyThread:
+    def checker(self) -> Inside:
         """For `gateway.client.Client.over`: asks and sends as one thing, as over HTTP."""
         metrics = Metrics()
         recording = self.recording(metrics)
         answering = Answering(self.copy, recording, metrics, None)
-        return AnyThread(answering, routes.bids(answering, self._settings), self.environment, recording)
+        return Inside(answering, routes.bids(answering, self._settings), self.environment, recording)
 
     def recording(self, metrics: Metrics, wait: Wait = at_once) -> Recording:
         """Who puts answers into the spool, counted there."""

@@ -2,8 +2,8 @@
 calls: what `Client.over` asks.
 
 `InProcessChecker` is the gateway's in the process of a site: look-ups are made in the event loop's thread, and a call
-from another one is handed over to it; it announces nothing, for a process that is killed takes both down. `AnyThread`
-is a replica's: it answers in the thread that asks, and announces in its own spool.
+from another one is handed over to it; it announces nothing, for a process that is killed takes both down. `Inside`
+itself is a replica's: it answers in the thread that asks, and announces in its own spool.
 """
 
 import asyncio
@@ -34,19 +34,23 @@ T = TypeVar("T")
 
 
 class Inside:
-    """The calls without HTTP. `environment`: what the installation calls itself. `announces`: whether a send can be
-    announced here, and never waits for another thread.
+    """The calls without HTTP, in whichever thread asks. `environment`: what the installation calls itself. What
+    `disclosing` does never waits for an event loop. `announces`: whether a send can be announced here, and never waits
+    for another thread.
     """
 
-    def __init__(self, answering: Answering, bids: Bids, environment: str, *, announces: bool) -> None:
+    announces = True
+
+    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
         self._answering = answering
         self._bids = bids
-        self._announces = announces
+        self._disclosing = disclosing
         self._calls: Mapping[str, Callable[[str, bytes], Response]] = {
             "/v1/check": lambda _, body: Response(200, {}, self._one(wire.parse_body(body))),
             "/v1/checks": lambda _, body: Response(200, {}, self._each(wire.parse_body(body))),
             "/v1/openrtb": self._bid,
             "/v1/self": lambda *_: _answer(itself(answering.consent, OWN, environment)),
+            REPORTS: lambda _, body: finished(self._reported(body)),
         }
 
     def answer(self, path: str, body: bytes) -> Response:
@@ -73,7 +77,7 @@ class Inside:
 
     def _one(self, stated: object) -> bytes:
         body = wire.convert(stated, wire.Check)
-        if not self._announces:
+        if not self.announces:
             return self._answering.at_once(body, OWN, "own").body
         return finished(self._answering.answer(body, OWN, "own")).body
 
@@ -87,24 +91,28 @@ class Inside:
             return wire.json_of(refused(one, error))
 
     def _bid(self, query: str, body: bytes) -> Response:
-        asked = BidQuestion(OWN, "own", announces=self._announces)
+        asked = BidQuestion(OWN, "own", announces=self.announces)
         found = finished(self._bids.answer(QueryParams(query), body, asked))
         return Response(found.status_code, dict(found.headers), bytes(found.body))
+
+    async def _reported(self, body: bytes) -> Response:
+        return _answer(await disclosures.taken(self._disclosing, [line.text for line in wire.lines_of(body)]))
 
 
 class InProcessChecker(Inside):
     """Made in the thread of the loop that the service runs on."""
 
+    announces = False
+
     def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
-        super().__init__(answering, bids, environment, announces=False)
-        self._disclosing = disclosing
+        super().__init__(answering, bids, environment, disclosing)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
     def answer(self, path: str, body: bytes) -> Response:
         """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
         if path == REPORTS:  # never in the loop's thread: a client says it beside the work
-            return self._waited(_reported(self._disclosing, body))
+            return self._waited(self._reported(body))
         if threading.get_ident() == self._thread:
             return super().answer(path, body)
         return self._waited(self._handed_over(path, body))
@@ -118,23 +126,6 @@ class InProcessChecker(Inside):
 
     async def _handed_over(self, path: str, body: bytes) -> Response:
         return super().answer(path, body)
-
-
-class AnyThread(Inside):
-    """In whichever thread asks. What `disclosing` does never waits for an event loop."""
-
-    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
-        super().__init__(answering, bids, environment, announces=True)
-        self._disclosing = disclosing
-
-    def answer(self, path: str, body: bytes) -> Response:
-        """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
-        if path != REPORTS:
-            return super().answer(path, body)
-        try:
-            return finished(_reported(self._disclosing, body))
-        except (Problem, StoreUnavailable) as error:
-            return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
 
 
 @lru_cache(maxsize=4096)
@@ -153,10 +144,6 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
         return found
     coroutine.close()
     raise RuntimeError("a call that waits was made where nothing may wait")
-
-
-async def _reported(disclosing: disclosures.Taking, body: bytes) -> Response:
-    return _answer(await disclosures.taken(disclosing, [line.text for line in wire.lines_of(body)]))
 
 
 def _answer(body: object) -> Response:
