@@ -122,14 +122,6 @@ def _uncounted(*_: object) -> None:
     """What a command does is in no metric."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """Who is told what is done inside the rooms: the service's metrics, which are there before the house is open."""
-
-    disclosed: Tell = _uncounted
-    tried: Callable[[str, str], None] = _uncounted
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """One installation, opened: what the command line and the service share."""
@@ -151,12 +143,13 @@ class House:
 @contextlib.contextmanager
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
-    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, counting: Counting = Counting(),
-    owner: str = "",
+    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, disclosed: Tell = _uncounted,
+    tried: Callable[[str, str], None] = _uncounted, owner: str = "",
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, with the command that helps; `patient`: a ledger that must not be used is no reason not to open:
     all count as opted out, opt-outs are kept beside, `tell` hears why. `checks_as`: who answers; `owner`: `store_in`'s.
+    `disclosed`, `tried`: who counts what is done in the rooms.
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
@@ -183,7 +176,7 @@ def open_house(
             forwarder=Forwarder(settings.delivery.allowed(dev=dev), shown), clock=clock, send_window=window,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
-        disclosing = Disclosing(checks, people, writer, decisions, clock, window, counting.disclosed)
+        disclosing = Disclosing(checks, people, writer, decisions, clock, window, disclosed)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
@@ -193,7 +186,7 @@ def open_house(
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
-            telling=Telling(folder, writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
+            telling=Telling(folder, writer, due, secrets, clock, settings.delivery.calendar(), tried),
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), keeper=keeper,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
             agents=agents_of(settings, asked, writer, secrets, clock), fresh=lambda: checks.position() is not None,

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Scope
 
 from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
-from gateway.app.composition import Clock, Counting, House, now, open_house
+from gateway.app.composition import Clock, House, now, open_house
 from gateway.app.from_settings import prove_desk
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import log_own_rows
@@ -390,12 +390,11 @@ async def _opened(
     metrics.shadow.set_function(shadow.on)
     if shadow.on():
         log.warning("shadow mode", rule="shadow.until", why=shadow.told(), then="gateway report shadow")
-    counting = Counting(metrics.disclosed, metrics.tried)
     async with contextlib.AsyncExitStack() as stack:
-        opened = open_house(
-            folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
-        )
-        house = stack.enter_context(opened)
+        house = stack.enter_context(open_house(
+            folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as,
+            disclosed=metrics.disclosed, tried=metrics.tried,
+        ))  # fmt: skip
         await asyncio.to_thread(log_own_rows, settings)
         stack.callback(metrics.watch, _is_over, _is_over)
         metrics.watch(house.fresh, house.consent.keeps)
