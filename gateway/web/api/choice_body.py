@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -19,7 +19,7 @@ from gateway.terms import (
     Purpose,
     Source,
 )
-from gateway.web.api.apps import Body, DeviceTokenSaid, Ignored
+from gateway.web.api.apps import Body, DeviceTokenSaid
 from gateway.web.shell import wire
 from gateway.web.shell.proof import ProofStated
 
@@ -61,32 +61,20 @@ class ChoiceBody(Struct, kw_only=True):
     signals: wire.SignalsBody | None = None
 
 
-class ChoiceSaid(Struct, frozen=True):
+class ChoiceSaid(Body, frozen=True, kw_only=True):
     """`kind` is the one member that has to be readable; a choice without it is refused before this. `act`: the body
     under its Idempotency-Key, empty without one; `details`: what its entry keeps sealed beside.
     """
 
-    call: Body
     kind: ChoiceKind
     key: ApiKey
     act: bytes = b""
     details: Mapping[str, str] = {}
 
-    @property
-    def body(self) -> Mapping[str, Any]:
-        return self.call.members
-
-    @property
-    def ignored(self) -> Ignored:
-        return self.call.ignored
-
-    def ignore(self, pointer: str, reason: str) -> None:
-        self.call.ignore(pointer, reason)
-
     def purposes(self) -> tuple[Purpose, ...]:
         """The purposes named."""
         unnamed, unread = UNSAID.get(self.kind, (ALL_PURPOSES, CHOOSABLE))
-        named = self.body.get("purposes")
+        named = self.members.get("purposes")
         if named is None:
             return unnamed
         items = [named] if isinstance(named, str) else named if isinstance(named, list) else None
@@ -106,7 +94,7 @@ class ChoiceSaid(Struct, frozen=True):
         return tuple(dict.fromkeys(found)) or unnamed
 
     def source(self) -> str:
-        stated = self.body.get("source")
+        stated = self.members.get("source")
         if stated is None:
             return Source.API
         if isinstance(stated, str) and stated in SOURCES:
@@ -121,7 +109,7 @@ class ChoiceSaid(Struct, frozen=True):
         return {} if self.key.publishable else residing(place)
 
     def manner(self) -> str:
-        stated = self.body.get("manner")
+        stated = self.members.get("manner")
         if isinstance(stated, str) and stated in set(Manner):
             return Manner(stated)
         if stated is not None:
@@ -129,7 +117,7 @@ class ChoiceSaid(Struct, frozen=True):
         return ""
 
     def moment(self, name: str) -> datetime | None:
-        stated = self.body.get(name)
+        stated = self.members.get(name)
         if stated is None:
             return None
         found = wire.moment(stated)

@@ -30,7 +30,7 @@ from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
-from gateway.web.api.apps import App, Apps, Body, Silence, StandingWord, StillOutBody, ToldToApp
+from gateway.web.api.apps import App, Apps, Silence, StandingWord, StillOutBody, ToldToApp
 from gateway.web.api.choice_body import ChoiceBody, ChoiceSaid
 from gateway.web.api.opting_in import OptingIn
 from gateway.web.shell import auth, desk_call, wire
@@ -166,9 +166,9 @@ class Choices:
         if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")
         most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
-        said = ChoiceSaid(Body(body, "choices", self._consent, self._metrics, at_once=most), kind, key, act)
-        said.call.ignore_unknown(KNOWN, body)
-        said.call.tell_of_place()
+        said = ChoiceSaid(body, "choices", self._consent, self._metrics, at_once=most, kind=kind, key=key, act=act)
+        said.ignore_unknown(KNOWN, body)
+        said.tell_of_place()
         for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
             said.ignore(f"/{name}", "wants scope desk")
         if body.get("signals") and kind in OPENS:
@@ -180,21 +180,21 @@ class Choices:
         if said.kind is ChoiceKind.CONFIRM:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
-            app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
+            app = self._apps.opening(said, said.key, Named(chosen.subjects), chosen.subjects)
             # What older ids of the phone had said no longer holds it back.
             app = await self._apps.follow(structs.replace(app, own=False))
             seen, purposes = self._apps.seen(app), tuple(Purpose(word) for word in chosen.standing)
             chosen = replace(chosen, standing=self._apps.standing(app, purposes, seen))
             more |= await self._still_out(chosen, app, purposes)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, SILENT, app, seen) | more
-        named = said.call.named(said.call.place(), no=said.kind not in OPENS)
+        named = said.named(said.place(), no=said.kind not in OPENS)
         if said.kind is ChoiceKind.OPT_IN:
             answer, whose = await self._opting_in.ask(said, named, said.purposes())
-            app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
-            return 202, answer | self._apps.told(app, said.call, self._apps.seen(app))
+            app = await self._apps.follow(self._apps.opening(said, said.key, named, whose))
+            return 202, answer | self._apps.told(app, said, self._apps.seen(app))
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
-        app = await self._apps.read(said.call, said.key, named, said.act)
+        app = await self._apps.read(said, said.key, named, said.act)
         said = structs.replace(said, details=app.details) if app.token else said
         return await self._out(said, app, repeat, body, misspelt=named.only_misspelt)
 
@@ -210,16 +210,16 @@ class Choices:
         """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are
         kept first: what was entered and answered for is never the reason that they are lost.
         """
-        beyond = said.call.beyond().subjects
+        beyond = said.beyond().subjects
         if not beyond:
             if misspelt and not (app.known or app.account):
                 # Entered for a new installation alone it would be called done, and the phone's ids go on being shared.
-                raise said.call.unusable(unread=app.unread)
+                raise said.unusable(unread=app.unread)
             return await self._at_once(said, app, repeat, body)
         choice = self._choice(said, said.purposes(), await self._notice(said))
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
-        if said.body.get("signals"):
-            await self._consent.hear_later(beyond, said.call.heard(said.key), place=choice.place)
+        if said.members.get("signals"):
+            await self._consent.hear_later(beyond, said.heard(said.key), place=choice.place)
         app = structs.replace(app, beyond=True)
         if app.named.subjects:
             _, answer = await self._at_once(said, app, repeat, body)
@@ -235,14 +235,14 @@ class Choices:
         if not named.subjects:
             if named.only_limited:
                 return 200, self._limited(purposes, said, app)
-            raise said.call.unusable()
+            raise said.unusable()
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         if tie and sum(each.is_account for each in named.subjects) > 1:
             said.ignore("/identifiers", "of several accounts: none is tied to anything")
         elif tie and any(each.is_account for each in named.subjects) and any(each.further for each in named.subjects):
             said.ignore("/identifiers", "a number that may be of several countries is not tied to the account")
-        heard = said.call.heard(said.key)
+        heard = said.heard(said.key)
         heard = heard.without_endings() if named.respelled else heard
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.replayed and app.made:
@@ -253,7 +253,7 @@ class Choices:
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
             mark, vouched = app.mark, app.attested
             written = await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
-        written += await self._apps.say_age(app, said.call, said.key)
+        written += await self._apps.say_age(app, said, said.key)
         app = await self._apps.follow(app)
         seen = self._apps.seen(app) if written or app.token else chosen.seen
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
@@ -261,7 +261,7 @@ class Choices:
 
     async def _notice(self, said: ChoiceSaid) -> Notice | None:
         """What was shown with a no, which is taken without it too."""
-        if "notice" not in said.body:
+        if "notice" not in said.members:
             return None
         try:
             return await self._opting_in.notice(said)
@@ -276,7 +276,7 @@ class Choices:
         subjects, app = app.named.subjects, self._apps.unsettled(app)
         if heard.to_remember():
             await self._consent.keep_heard(subjects, heard, place=chosen.place)
-        if said.call.band():
+        if said.band():
             said.ignore("/age", "cannot be kept at this moment")
         self._metrics.kept.labels(said.kind).inc(len(subjects))
         return 202, self._answer(chosen, said, heard, app, self._apps.seen(app))
@@ -288,9 +288,9 @@ class Choices:
         proof of control, of one identifier; nothing else follows from it.
         """
         subject = _one_of(said, named)
-        await self._proofs.all(said.body.get("proof"), said.key, [subject], said.kind, said.act)
+        await self._proofs.all(said.members.get("proof"), said.key, [subject], said.kind, said.act)
         at = self._opting_in.fresh(said)
-        ui, place = "", said.call.places()
+        ui, place = "", said.places()
         if said.kind is ChoiceKind.DIRECT:
             (recipient, purposes), notice = self._directed(said), await self._opting_in.notice(said)
         else:
@@ -307,18 +307,18 @@ class Choices:
             made = said.moment("made_at")
             chosen = await self._consent.keep_programme(subject, choice, made, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
+        app = await self._apps.follow(self._apps.opening(said, said.key, named, (subject,)))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, SILENT, app, self._apps.seen(app))
 
     def _directed(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
-        known = self._consent.recipients.get(str(said.body.get("recipient")))
+        known = self._consent.recipients.get(str(said.members.get("recipient")))
         if known is None or known.role is not Role.CONSUMER_DIRECTED:
             raise Problem("malformed", "recipient is one to whom people have their data sent", "/recipient")
         return known.name, (Purpose.SERVICE,)
 
     def _programme(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
         """The programme, and what those who are part of it are registered for."""
-        name = said.body.get("programme")
+        name = said.members.get("programme")
         members = [item for item in self._consent.recipients.values() if name and item.programme == name]
         if not isinstance(name, str) or not members:
             raise Problem("malformed", "programme is one that a configured recipient is part of", "/programme")
@@ -330,8 +330,8 @@ class Choices:
             no = dict.fromkeys(chosen.standing, "opted_out") if said.kind not in OPENS else {}
             standing = self._apps.standing(app, tuple(Purpose(word) for word in chosen.standing), None) | no
             chosen = replace(chosen, standing=standing, may_ask_from=self._apps.silence(tuple(chosen.may_ask_from)))
-        kept = self._apps.kept(app, heard, said.body.get("place") or chosen.place or None, seen)
-        return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call, seen)}
+        kept = self._apps.kept(app, heard, said.members.get("place") or chosen.place or None, seen)
+        return {**_answer(chosen, said), **kept, **self._apps.told(app, said, seen)}
 
     def _choice(self, said: ChoiceSaid, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:
         desk = said.key.may("desk")
@@ -340,8 +340,8 @@ class Choices:
         if received is not None and received > now:
             said.ignore("/received_at", "in the future")
             received = None
-        details = {**said.details, "made_at": said.body["made_at"]} if said.moment("made_at") else said.details
-        place = said.call.places()
+        details = {**said.details, "made_at": said.members["made_at"]} if said.moment("made_at") else said.details
+        place = said.places()
         return Choice(
             said.kind,
             purposes,
@@ -357,8 +357,8 @@ class Choices:
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        kept = stores(self._consent.checks.outcome((), SILENT, said.body.get("place")).all_denied())
-        told = self._apps.told(app, said.call, self._apps.seen(app))
+        kept = stores(self._consent.checks.outcome((), SILENT, said.members.get("place")).all_denied())
+        told = self._apps.told(app, said, self._apps.seen(app))
         return {"events": [], "event": None, "seq": None, "standing": standing, **kept, **told, "ignored": said.ignored}
 
 
@@ -382,7 +382,7 @@ def _request_name(said: ChoiceSaid, repeat: str) -> str:
     """
     if not (repeat and said.key.publishable):
         return f"{said.key.id}:{repeat}" if repeat else ""
-    whose = said.body.get("device") or [said.body.get(name) for name in ("identifiers", "confirm")]
+    whose = said.members.get("device") or [said.members.get(name) for name in ("identifiers", "confirm")]
     mark = hashlib.sha256(orjson.dumps(whose, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"{said.key.id}:{repeat}:{mark}"
 

@@ -55,14 +55,14 @@ class OptingIn:
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         recipient, data_class = self._grant(said, purposes[0])
         use = opting_in(purposes[0], recipient)
-        opened = await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)
+        opened = await self._proofs.opening(said.members.get("proof"), said.key, named.subjects, use, said.act)
         whose = opened.whose
         shown, now = await self.shown(said), self.fresh(said)
         brings = any(each.unwritten for each in whose)
         if brings:  # what a browser's token alone denies comes on record before the yes, and is older than the act
             await self._not_superseded(said, whose, purposes[0])
             await self._consent.bring(whose, alone=True)
-        place = said.call.places()
+        place = said.places()
         choice = Choice(
             ChoiceKind.OPT_IN,
             tuple(purposes),
@@ -84,12 +84,12 @@ class OptingIn:
 
     async def confirm(self, said: ChoiceSaid, repeat: str, body: bytes) -> tuple[Chosen, dict[str, Any]]:
         """The second act, with a proof and a notice of its own; and what a young person is told with the answer."""
-        token = said.body.get("confirm")
+        token = said.members.get("confirm")
         if not isinstance(token, str):
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
         use = opting_in(asked.purpose, asked.choice.recipient)
-        opened = await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
+        opened = await self._proofs.opening(said.members.get("proof"), said.key, asked.subjects, use, said.act)
         self.fresh(said)
         shown = await self.shown(said)
         chosen = await self._consent.confirm(
@@ -121,7 +121,7 @@ class OptingIn:
 
     async def shown(self, said: ChoiceSaid) -> ScreenShown:
         """The notice, which was logged before, and the screen that it stood on (R24)."""
-        stated = said.body.get("notice")
+        stated = said.members.get("notice")
         found = await self.notice(said)
         if found is None:
             raise Problem("notice_required", "opting in names a notice that was logged before", "/notice")
@@ -132,7 +132,7 @@ class OptingIn:
 
     async def notice(self, said: ChoiceSaid) -> Notice | None:
         """The logged notice that a call names; an unknown one is told."""
-        stated = said.body.get("notice")
+        stated = said.members.get("notice")
         text = stated.get("sha256") if isinstance(stated, Mapping) else None
         if not isinstance(text, str):
             if stated is not None:
@@ -149,7 +149,7 @@ class OptingIn:
 
     def _grant(self, said: ChoiceSaid, purpose: Purpose) -> tuple[str, DataClass | None]:
         """For precise geolocation: one recipient and the class (R4). Empty for a general opt-in."""
-        recipient, data = said.body.get("recipient"), said.body.get("data")
+        recipient, data = said.members.get("recipient"), said.members.get("data")
         if recipient is None and data is None:
             return "", None
         known = self._consent.recipients.get(recipient) if isinstance(recipient, str) else None
