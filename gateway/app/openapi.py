@@ -2,7 +2,7 @@
 the description cannot drift. The service serves it; `gateway.app.calls` lists the calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from inspect import cleandoc
 from typing import Any
@@ -22,14 +22,15 @@ OURS = "Body"  # ends the class of a shape whose own name another class has; cal
 @cache
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1. Made once, when it is first asked for; nobody changes it."""
-    paths = calls.paths()
-    shapes = [*_shapes(paths), *calls.OF_LINES]
-    schemas, components = msgspec.json.schema_components(shapes, ref_template=REF)
+    paths, shapes = calls.paths(), list[Any]()
+    _walked(paths, lambda shape: shapes.extend(shape if isinstance(shape, tuple) else [shape]))
+    made, components = msgspec.json.schema_components([*shapes, *calls.OF_LINES], ref_template=REF)
+    schemas = iter(made)
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
         "x-until-first-answer": constants(),
-        "paths": _filled(paths, iter(schemas)),
+        "paths": _walked(paths, lambda shape: _schema(shape, schemas)),
         "components": {
             "schemas": {name.removesuffix(OURS): shape for name, shape in components.items()},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
@@ -43,26 +44,15 @@ def constants() -> dict[str, Any]:
     return {"store": opted_out().for_store(), "sdks": STOP, "device": None}
 
 
-def _shapes(part: object) -> Iterator[Any]:
-    """Every shape that the calls name, in order: what stands under `schema` is one, or a tuple of which it is any."""
+def _walked(part: Any, made: Callable[[Any], object]) -> Any:
+    """The calls with what is made of each shape in its place, in order: what stands under `schema` is one, or a tuple
+    of which it is any.
+    """
     if isinstance(part, list):
-        for each in part:
-            yield from _shapes(each)
-    elif isinstance(part, dict):
-        for name, each in part.items():
-            if name == "schema":
-                yield from each if isinstance(each, tuple) else (each,)
-            else:
-                yield from _shapes(each)
-
-
-def _filled(part: Any, schemas: Iterator[dict[str, Any]]) -> Any:
-    """The calls with the schema of each shape in its place."""
-    if isinstance(part, list):
-        return [_filled(each, schemas) for each in part]
+        return [_walked(each, made) for each in part]
     if not isinstance(part, dict):
         return part
-    return {name: _schema(each, schemas) if name == "schema" else _filled(each, schemas) for name, each in part.items()}
+    return {name: made(each) if name == "schema" else _walked(each, made) for name, each in part.items()}
 
 
 def _schema(shape: object, schemas: Iterator[dict[str, Any]]) -> dict[str, Any]:
