@@ -48,10 +48,10 @@ class QuickCounter(Collector):
 
     def of(self, *labels: str) -> OneMore:
         """To be called for one more."""
-        with self._looking:
-            if labels not in self._cells:
-                self._cells[labels] = itertools.count(self._looks).__next__, time.time()
-            return self._cells[labels][0]
+        if labels not in self._cells:
+            with self._looking:
+                self._cells.setdefault(labels, (itertools.count(self._looks).__next__, time.time()))
+        return self._cells[labels][0]
 
     def describe(self) -> list[Metric]:
         """What it is, without its cells: by it the registry sees that nothing is told twice."""
@@ -72,8 +72,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._of_hearing()
-        self._of_signal: dict[tuple[str, str], OneMore] = {}
-        self._of_choice: dict[tuple[str, str, str], tuple[Counter, Counter]] = {}
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
@@ -173,21 +171,14 @@ class Metrics:
 
     def heard(self, channel: str, heard: Heard) -> None:
         for said in heard.said:
-            one_more = self._of_signal.get((channel, said.source))
-            if one_more is None:
-                one_more = self._of_signal[channel, said.source] = self._signals.of(channel, said.source)
-            one_more()
+            self._signals.of(channel, said.source)()
         if heard.malformed:
             self.malformed(heard.malformed)
 
     def chosen(self, kind: str, source: str, manner: str = "", count: int = 1) -> None:
         """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
-        cell = kind, source, manner or source
-        counters = self._of_choice.get(cell)
-        if counters is None:
-            counters = self._of_choice[cell] = self._choices.labels(*cell[:2]), self._requests.labels(kind, cell[2])
-        counters[0].inc(count)
-        counters[1].inc()
+        self._choices.labels(kind, source).inc(count)
+        self._requests.labels(kind, manner or source).inc()
 
     def started(self, key: str, *, strict: bool, alarm: bool) -> None:
         """Counts one start of an app. `key`: the name of its key."""
