@@ -366,7 +366,7 @@ class ToldDoor:
         """A page of those who must be told, and of what; `next` is the following page's `after`. Whoever is reported as
         told is on no later page.
         """
-        auth.want(auth.anybody(request, self._credentials), "export", "desk")
+        auth.caller(request, self._credentials, "export", "desk")
         unknown = sorted(set(request.query_params) - {"after", "limit"})
         if unknown:
             raise Problem("unknown_member", "the parameters are after and limit", f"/{unknown[0][:64]}")

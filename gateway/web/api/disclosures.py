@@ -310,8 +310,7 @@ class DisclosuresDoor:
         """One object, or NDJSON; in both cases a line a report comes back, then the end. Of rows a key speaks that may
         share: what it says was sent is not handed back again.
         """
-        key = auth.anybody(request, self._credentials)
-        auth.want(key, "check", "share")
+        key = auth.caller(request, self._credentials, "check", "share")
         lines = wire.require_json(request, lines=True)
         body = await wire.read_body(request)
         rows = self._rows if key.may("share") else None

@@ -144,8 +144,7 @@ class ChangesDoor:
     _looked: tuple[float, int] = field(default=(0.0, 0), init=False)
 
     async def get(self, request: Request) -> Response:
-        key = auth.anybody(request, self.credentials)
-        auth.want(key, "export", "replica")
+        key = auth.caller(request, self.credentials, "export", "replica")
         last, limit = _number(request, "after", 0, MOST_SEQ), _number(request, "limit", MOST, MOST)
         if STREAM in request.headers.get("accept", ""):
             to = self._asked(request, key, lambda of, challenge: of.follows(challenge, last))

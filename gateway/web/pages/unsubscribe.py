@@ -113,8 +113,7 @@ class UnsubscribeLinks:
 
     async def post(self, request: Request) -> Response:
         """201 with the link and its header fields; of NDJSON a line each. Writes nothing."""
-        key = auth.anybody(request, self._credentials)
-        auth.want(key, "choose", "desk")
+        key = auth.caller(request, self._credentials, "choose", "desk")
         if key.publishable:
             raise Problem("forbidden", "this call wants a secret key")
         if not self._base:

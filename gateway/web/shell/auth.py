@@ -34,10 +34,12 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
     return key
 
 
-def caller(request: Request, credentials: Credentials, scope: str, *, revoked: bool = False) -> ApiKey:
-    """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out."""
+def caller(request: Request, credentials: Credentials, *scopes: str, revoked: bool = False) -> ApiKey:
+    """The key of the request, which has one of the scopes. `revoked`: a revoked publishable key is still heard, for it
+    may opt out.
+    """
     key = anybody(request, credentials, revoked=revoked)
-    want(key, scope)
+    want(key, *scopes)
     return key
 
 
