@@ -76,23 +76,20 @@ class DeskDoor:
         """
 
         async def served(request: Request) -> Response:
-            try:
-                officer = await self.officer(request)
-                if officer is None:
-                    return self._outside(request)
-                if not officer.role.may(least):
-                    raise Problem("forbidden", f"This is for the role {least}; yours is {officer.role}.")
-                form = await self.form(request, officer) if request.method == "POST" else DeskForm()
-                if what:
-                    await self.note(officer, what)
-                return await shows(request, officer, form)
-            except problem.HANDLED as error:
-                return show_problem(request, error)
+            officer = await self.officer(request)
+            if officer is None:
+                return self._outside(request)
+            if not officer.role.may(least):
+                raise Problem("forbidden", f"This is for the role {least}; yours is {officer.role}.")
+            form = await self.form(request, officer) if request.method == "POST" else DeskForm()
+            if what:
+                await self.note(officer, what)
+            return await shows(request, officer, form)
 
-        return served
+        return self.outside(served)
 
     def outside(self, shows: Serves) -> Serves:
-        """A page before the sign-in; what is wrong is said on a page, too."""
+        """A page before the sign-in, or behind it; what is wrong is said on a page, too."""
 
         async def served(request: Request) -> Response:
             try:
