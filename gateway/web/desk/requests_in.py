@@ -99,10 +99,6 @@ def as_written(text: str) -> list[dict[str, str]]:
     return found
 
 
-async def _thread(job: Callable[..., None], *about: object) -> None:
-    await asyncio.to_thread(job, *about)
-
-
 async def case_of(cases: Cases, number: object) -> DeskCase | None:
     """The case of a number, as an address or a form has it; None: there is none. Raises `StoreUnavailable`."""
     stated = str(number)
@@ -215,9 +211,9 @@ class RequestsIn:
         """What is to be done. Raises `Problem` for what cannot be done with a case as it is."""
         act: Callable[[], Awaitable[None]]
         if action == "acknowledge":
-            act = partial(_thread, self.cases.acknowledge, case.number)
+            act = partial(asyncio.to_thread, self.cases.acknowledge, case.number)
         elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
-            act = partial(_thread, self.cases.extend, case.number)
+            act = partial(asyncio.to_thread, self.cases.extend, case.number)
         elif action == "comply" and (case.event or case.kind not in NOES):
             await self._prove_deleted(case)
             act = partial(self._comply, case)
@@ -226,7 +222,7 @@ class RequestsIn:
         elif action == "again" and case.kind in NOES:
             act = partial(self._again, case, form.get("identifiers", ""))
         elif action == "forgotten" and case.kind is RequestKind.DELETE:
-            act = partial(_thread, self.cases.entered, case.number, await self._act_of(form.get("event", "")))
+            act = partial(asyncio.to_thread, self.cases.entered, case.number, await self._act_of(form.get("event", "")))
         else:
             raise Problem("malformed", "This cannot be done with this case as it is. A denial says why.")
         return act
