@@ -24,13 +24,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
-from gateway.app import openapi, routes
+from gateway.app import openapi
 from gateway.app.brands import prepared_brands
 from gateway.app.composition import Clock, House, now, open_house
-from gateway.app.from_settings import prove_desk
+from gateway.app.from_settings import prove_desk, published
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import log_own_rows
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse
+from gateway.app.routes import ad_routes, bids, calls_among
 from gateway.app.workers import Siblings
 from gateway.consent import tokens
 from gateway.consent.check import Checks
@@ -38,6 +39,7 @@ from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.files import Filing
+from gateway.consent.installations import Installations
 from gateway.consent.places import Places
 from gateway.consent.shadow import Shadow
 from gateway.consent.verbs import Consent
@@ -48,6 +50,7 @@ from gateway.desk.evidence import (
     FORMS_FAILED,
     REHEARSAL_ALARM,
 )
+from gateway.desk.notices import Notifying
 from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
@@ -60,14 +63,20 @@ from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.settings.unsaid import unsaid
+from gateway.web.api.agents import AgentDoors
+from gateway.web.api.apps import Apps
 from gateway.web.api.check import ExplainDoor
 from gateway.web.api.check_answer import Answering
+from gateway.web.api.choices import Choices
 from gateway.web.api.codes import CodeCalls
+from gateway.web.api.desk_doors import Erasures, Links, Reports, ToldDoor
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
 from gateway.web.api.feed import ChangesDoor
-from gateway.web.api.health import Health, live, nobody_else
+from gateway.web.api.health import PATH as DELETIONS
+from gateway.web.api.health import DsrDelete, Health, live, nobody_else
 from gateway.web.api.inside import InProcessChecker
 from gateway.web.api.log import LedgerDoor
+from gateway.web.api.observe import Observe, StandingDoor
 from gateway.web.api.share import ShareDoor
 from gateway.web.api.texts import TextsDoor
 from gateway.web.pages import adchoices
@@ -75,7 +84,7 @@ from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.pages.choices import STATIC, Pages
 from gateway.web.pages.codes import CodePage, Steps
 from gateway.web.pages.confirmation import Confirmation, ProofDownload
-from gateway.web.pages.data import AccessPage, ErasePage
+from gateway.web.pages.data import Access, AccessPage, ErasePage
 from gateway.web.pages.marketing import Marketing
 from gateway.web.pages.opt_in import Acts, OptInPage
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
@@ -87,6 +96,7 @@ from gateway.web.shell.fair_queue import Queued, Sources, Turns
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address, place_by_header
+from gateway.web.shell.proof import Proofs
 from gateway.web.shell.ticks import Levelled, Ticks
 from gateway.web.shell.visitor import FromScope, Visitors
 from gateway.web.site import demo, hosts
@@ -137,7 +147,7 @@ DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real s
 
 def _is_own(path: str, settings: Settings) -> bool:
     """A page of ours before a site: the choices, the statements, and a DAA participant's endpoints."""
-    pages = ("/.well-known/gpc.json", *((routes.DELETIONS,) if settings.delivery.ddrf_domain else ()))
+    pages = ("/.well-known/gpc.json", *((DELETIONS,) if settings.delivery.ddrf_domain else ()))
     of_agents = ("/v1/agent", "/v1/data-rights-request") if settings.agents else ()
     rooms = ("/privacy-choices", "/ledger", *of_agents, *((adchoices.PATH,) if settings.ad_choices.participant else ()))
     return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
@@ -178,6 +188,7 @@ class Doors:
     brands: Brands
     turns: Turns
     siblings: Siblings | None
+    credentials: Credentials
     dev: bool
 
     def public(self) -> list[Route]:
@@ -223,9 +234,21 @@ class Doors:
             *self._log(),
             *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
             Route("/.well-known/gpc.json", pages.gpc_json),
-            routes.deletions(self.house, self.settings),
-            *routes.agent_routes(self.house, self.metrics),
+            Route(DELETIONS, DsrDelete(published(self.settings, self.house.secrets)).get),
+            *self._agents(),
             *self._ad_choices(),
+        ]
+
+    def _agents(self) -> list[Route]:
+        """The doors of authorized agents: public, each closed while none is configured."""
+        doors = AgentDoors(self.house.agents, self.house.consent, self.house.codes.kinds, self.metrics)
+        one, agent = "/v1/data-rights-request/{request}", "/v1/agent/{agent}"
+        return [
+            Route("/v1/data-rights-request", doors.exercise, methods=["POST"]),
+            Route(one, doors.status, methods=["GET"]),
+            Route(one, doors.revoke, methods=["DELETE"]),
+            Route(agent, doors.set_up, methods=["POST"]),
+            Route(agent, doors.known, methods=["GET"]),
         ]
 
     def _opting_in(self, steps: Steps, acts: Acts, own: Sequence[str]) -> list[Route]:
@@ -244,8 +267,8 @@ class Doors:
 
     def _log(self) -> list[Route]:
         """The transparency log, as far as it is public."""
-        configured, log = self.settings.ledger, self.house.consent.log_reader
-        door = LedgerDoor(log, Credentials(self.folder, dev=self.dev), public_entries=configured.public_entries)
+        public_entries = self.settings.ledger.public_entries
+        door = LedgerDoor(self.house.consent.log_reader, self.credentials, public_entries=public_entries)
         return [
             Route("/ledger/checkpoint", door.checkpoint),
             Route("/ledger/tile/{path:path}", door.tile),
@@ -269,11 +292,12 @@ class Doors:
 
     def keyed(self) -> list[Route]:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
-        consent, metrics = self.house.consent, self.metrics
-        credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
-        house, stated = self.house, self.settings.environment.name
+        house, metrics, credentials = self.house, self.metrics, self.credentials
+        consent, codes, stated = house.consent, house.codes, self.settings.environment.name
         named = "dev" if self.dev and stated != FAKE else stated
-        proofs = routes.proofs(house, self.settings, dev=self.dev)
+        known = Installations(consent.checks, consent.people, house.writer, house.secrets, consent.clock)
+        signed = self.settings.apps.assertions(), self.settings.apps.attestations()
+        proofs = Proofs(consent, codes, signed, known, dev=self.dev)
         health = Health(
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
@@ -285,16 +309,16 @@ class Doors:
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, self.decided, *limits)
         return [
-            *routes.ad_routes(self.answering, house.disclosing, self.settings, credentials, house.sharing),
+            *ad_routes(self.answering, house.disclosing, self.settings, credentials, house.sharing),
             Route("/v1/explain", ExplainDoor(consent, credentials).post, methods=["POST"]),
-            *routes.app_routes(house, self.settings, credentials, metrics, proofs),
-            *self._marketing(credentials),
-            *routes.desk_routes(self.house, self.settings, self.folder, credentials, proofs),
-            Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
+            *self._apps(proofs, known),
+            *self._marketing(),
+            *self._desk_calls(proofs),
+            Route("/v1/codes", CodeCalls(consent, credentials, codes, self.settings.site.name).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/shares/{recipient}/jobs/{job}/seal", share.seal, methods=["POST"]),
             Route("/v1/disclosures/query", queries.post, methods=["POST"]),
-            *self._copies(credentials),
+            *self._copies(),
             Route("/v1/self", health.self),
             Route("/livez", live),
             Route("/readyz", health.ready),
@@ -302,13 +326,41 @@ class Doors:
             Route("/openapi.json", _described),
         ]
 
+    def _apps(self, proofs: Proofs, known: Installations) -> list[Route]:
+        """The doors of apps and backends."""
+        consent, credentials, metrics, settings = self.house.consent, self.credentials, self.metrics, self.settings
+        apps = Apps(consent, known, proofs, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)
+        observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc,
+                            gpc_of_known=settings.signals.leaves_gpc)  # fmt: skip
+        standing = StandingDoor(consent, credentials, metrics, proofs, apps, known)
+        return [
+            Route("/v1/choices", Choices(consent, credentials, metrics, proofs, apps).post, methods=["POST"]),
+            Route("/v1/observe", observing.post, methods=["POST"]),
+            Route("/v1/standing", standing.post, methods=["POST"]),
+        ]
+
+    def _desk_calls(self, proofs: Proofs) -> list[Route]:
+        """The doors of the operator's desk."""
+        consent, credentials, everyone = self.house.consent, self.credentials, self.settings.notice.told_everyone
+        notifying = Notifying(self.house.writer, consent.recipients, consent.secrets, consent.clock, everyone)
+        told = ToldDoor(consent, credentials, notifying)
+        return [
+            Route("/v1/links", Links(consent, credentials, proofs).post, methods=["POST"]),
+            Route("/v1/notices", told.post, methods=["POST"]),
+            Route("/v1/notices/due", told.due, methods=["GET"]),
+            Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),
+            Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
+            Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
+        ]
+
     def _tags(self, maker: str) -> list[Tags]:
         return [Tags(key, self.house.secrets.peppers) for key in keys_of_replica(self.house.secrets, maker)]
 
-    def _copies(self, credentials: Credentials) -> list[Route]:
+    def _copies(self) -> list[Route]:
         """For replicas: what changed, until when they may answer, and what they answered."""
-        door = ChangesDoor(self.house.consent, credentials, self.house.writer, self.house.keeper.moment, self._tags)
-        batches = BatchesDoor(self.house.disclosing.handed_over, credentials)
+        house, credentials = self.house, self.credentials
+        door = ChangesDoor(house.consent, credentials, house.writer, house.keeper.moment, self._tags)
+        batches = BatchesDoor(house.disclosing.handed_over, credentials)
         return [
             Route("/v1/changes", door.get),
             Route("/v1/leases", door.lease, methods=["POST"]),
@@ -335,8 +387,8 @@ class Doors:
             Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, "envoy", status=200, ad_paths=refused)),
         ]
 
-    def _marketing(self, credentials: Credentials) -> list[Route]:
-        site, consent = self.settings.site, self.house.consent
+    def _marketing(self) -> list[Route]:
+        site, consent, credentials = self.settings.site, self.house.consent, self.credentials
         texts = TextsDoor(consent, credentials, self.metrics, site.name, site.url)
         links = UnsubscribeLinks(consent, credentials, site.url)
         return [
@@ -347,7 +399,7 @@ class Doors:
     def application(self, routes: list[Route]) -> ASGIApp:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
-        queued = Queued(doors, self.turns, self.metrics, Credentials(self.folder, dev=self.dev))
+        queued = Queued(doors, self.turns, self.metrics, self.credentials)
         return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
@@ -428,6 +480,7 @@ async def _opened(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
             decided=decided, siblings=siblings, brands=brands, turns=turns, listed=listed,
+            credentials=Credentials(folder, dev=dev),
         )  # fmt: skip
 
 
@@ -455,7 +508,7 @@ def build(
         async with opened as doors:
             desk = await asyncio.to_thread(doors.desk)
             served = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public(), *desk]
-            calls.add(routes.calls_among(served))
+            calls.add(calls_among(served))
             log.info("pages", rule=doors.options().rule())
             if dev:
                 options = doors.options(enforce=True, place_in_key=SAME)
@@ -504,8 +557,8 @@ def in_front_of(
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
             tell_unsaid(settings, clock().date())
             log.info("pages", rule=doors.options().rule())
-            bids = routes.bids(doors.answering, settings)
-            checker = InProcessChecker(doors.answering, bids, settings.environment.name, doors.house.disclosing)
+            asked, named = bids(doors.answering, settings), settings.environment.name
+            checker = InProcessChecker(doors.answering, asked, named, doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], settings)

@@ -1,1 +1,1 @@
-"""Doors for callers: backends, ad servers, apps, replicas. app/routes.py mounts them."""
+"""Doors for callers: backends, ad servers, apps, replicas. app/service.py mounts them."""
