@@ -190,9 +190,7 @@ def _listed(stated: object) -> tuple[list[object], "Defaults"]:
     """The checks of an array, or of an object with what they have in common. Raises `Problem`."""
     defaults: Mapping[str, Any] = {}
     if isinstance(stated, Mapping):
-        unknown = sorted(set(stated) - wire.names_in(ChecksBody))
-        if unknown:
-            raise Problem("unknown_member", "a batch has defaults and checks", f"/{unknown[0][:64]}")
+        wire.refuse_others(stated, wire.names_in(ChecksBody), "a batch has defaults and checks")
         shared = stated.get("defaults", {})
         if not isinstance(shared, Mapping):
             raise Problem("malformed", "defaults is a check without what differs", "/defaults")

@@ -160,8 +160,7 @@ class Choices:
     def _said(
         self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES, act: bytes = b""
     ) -> ChoiceSaid:
-        if not isinstance(body, dict):
-            raise Problem("malformed", "a choice is a JSON object")
+        body = wire.as_object(body, "a choice")
         kind = _kind(body.get("choice"), kinds)
         if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")

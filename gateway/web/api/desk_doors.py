@@ -298,8 +298,7 @@ class Reports:
             stated.isascii() and stated.isdigit() and len(stated) == len(str(FIRST)) and FIRST <= int(stated) <= LAST
         ):
             raise Problem("not_found", "a report is of a calendar year")
-        if unknown := sorted(set(request.query_params) - {"place"}):
-            raise Problem("unknown_member", "the parameter is place", f"/{unknown[0][:64]}")
+        wire.refuse_others(request.query_params, {"place"}, "the parameter is place")
         place = request.query_params.get("place", "")
         if place and not PLACE.fullmatch(place):
             raise Problem("malformed", "place is an ISO 3166 code: US-CO, CA", "/place")
@@ -367,9 +366,7 @@ class ToldDoor:
         told is on no later page.
         """
         auth.caller(request, self._credentials, "export", "desk")
-        unknown = sorted(set(request.query_params) - {"after", "limit"})
-        if unknown:
-            raise Problem("unknown_member", "the parameters are after and limit", f"/{unknown[0][:64]}")
+        wire.refuse_others(request.query_params, {"after", "limit"}, "the parameters are after and limit")
         try:
             found, following = await self._notifying.page(request.query_params.get("after", ""), _limit(request))
         except seals.OpeningFailed:

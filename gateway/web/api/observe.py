@@ -151,9 +151,7 @@ class Observe:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
         wire.require_json(request)
-        members = wire.parse_body(await wire.read_body(request), lenient=True)
-        if not isinstance(members, dict):
-            raise Problem("malformed", "an observation is a JSON object")
+        members = wire.as_object(wire.parse_body(await wire.read_body(request), lenient=True), "an observation")
         most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
         body = Body(members, "observe", self._consent, self._metrics, at_once=most)
         body.ignore_unknown(OBSERVE_MEMBERS, members)
@@ -293,9 +291,7 @@ class StandingDoor:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self.credentials, "choose")
         wire.require_json(request)
-        members = wire.parse_body(await wire.read_body(request))
-        if not isinstance(members, dict):
-            raise Problem("malformed", "asking for a standing is a JSON object")
+        members = wire.as_object(wire.parse_body(await wire.read_body(request)), "asking for a standing")
         body = Body(members, USE, self.consent, self.metrics)
         body.ignore_unknown(STANDING_MEMBERS, members)
         body.band()

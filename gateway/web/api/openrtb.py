@@ -256,9 +256,7 @@ def _purpose(query: QueryParams) -> str | None:
 
 
 def _bid(body: bytes) -> Bid:
-    bid = wire.parse_body(body)
-    if not isinstance(bid, dict):
-        raise Problem("malformed", "a bid request is a JSON object")
+    bid = wire.as_object(wire.parse_body(body), "a bid request")
     try:
         reading.check_depth(bid)
     except reading.BidTooDeep as error:

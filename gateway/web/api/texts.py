@@ -169,9 +169,8 @@ async def _members(request: Request) -> dict[str, Any]:
     else:
         wire.require_json(request)
         stated = wire.parse_body(body, lenient=True)
-    if not isinstance(stated, dict):
-        raise Problem("malformed", "a text is a JSON object")
-    return {ours: next((stated[name] for name in names if name in stated), None) for ours, names in NAMES.items()}
+    said = wire.as_object(stated, "a text")
+    return {ours: next((said[name] for name in names if name in said), None) for ours, names in NAMES.items()}
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

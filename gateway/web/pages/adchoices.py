@@ -223,10 +223,7 @@ async def _parameters(request: Request) -> Mapping[str, object]:
         return query
     if wire.media_type(request) == "application/x-www-form-urlencoded":
         return query | dict(parse_qsl(body.decode("utf-8", "replace")))
-    members = wire.parse_body(body, lenient=True)
-    if not isinstance(members, dict):
-        raise Problem("malformed", "the body is a JSON object")
-    return query | members
+    return query | wire.as_object(wire.parse_body(body, lenient=True), "the body")
 
 
 def _one(request: Request, name: str) -> str:

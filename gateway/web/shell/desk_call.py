@@ -75,12 +75,9 @@ def members(body: object, shape: type[wire.StrictShape], what: str) -> Mapping[s
     """The members of a strict object, each for its door to read: it says in words of its own what is wrong with one.
     Raises `Problem`.
     """
-    if not isinstance(body, dict):
-        raise Problem("malformed", f"{what} is a JSON object")
-    unknown = sorted(set(body) - wire.names_in(shape))
-    if unknown:
-        raise Problem("unknown_member", f"{what} has no such member", f"/{unknown[0][:64]}")
-    return body
+    said = wire.as_object(body, what)
+    wire.refuse_others(said, wire.names_in(shape), f"{what} has no such member")
+    return said
 
 
 def how_it_came(body: Mapping[str, Any], consent: Consent, *, desk: bool) -> HowItCame:

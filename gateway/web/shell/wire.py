@@ -307,6 +307,19 @@ def parse_body(body: bytes, *, lenient: bool = False) -> Any:
     return found
 
 
+def as_object(value: object, what: str) -> dict[str, Any]:
+    """A JSON object. Raises `Problem`. `what`: what it is in its call."""
+    if not isinstance(value, dict):
+        raise Problem("malformed", f"{what} is a JSON object")
+    return value
+
+
+def refuse_others(said: Iterable[str], known: Iterable[str], why: str, under: str = "") -> None:
+    """Raises `Problem` for a name that is none of the known ones: what is misspelt must not allow."""
+    if unknown := set(said).difference(known):
+        raise Problem("unknown_member", why, f"{under}/{min(unknown)[:64]}")
+
+
 def names_in(shape: type[msgspec.Struct]) -> frozenset[str]:
     """The members that a body has, for a door that reads them one by one."""
     return frozenset(shape.__struct_encode_fields__)
@@ -377,17 +390,13 @@ def day(stated: str | None, pointer: str) -> date | None:
 
 def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
     """A misspelt signal must not allow: an unknown one is the caller's fault."""
-    unknown = set(signals or ()) - KNOWN
-    if unknown:
-        raise Problem("unknown_member", "unknown signal", f"/signals/{min(unknown)[:64]}")
+    refuse_others(signals or (), KNOWN, "unknown signal", "/signals")
     return signals or {}
 
 
 def known_geo(geo: Mapping[str, object] | None) -> Mapping[str, object] | None:
     """A misspelt `country` must not allow, either."""
-    unknown = set(geo or ()) - GEO
-    if unknown:
-        raise Problem("unknown_member", "geo has no such member in OpenRTB", f"/geo/{min(unknown)[:64]}")
+    refuse_others(geo or (), GEO, "geo has no such member in OpenRTB", "/geo")
     return geo
 
 

@@ -118,9 +118,8 @@ class Status:
         wire.require_json(request)
         if not cross_site.is_own(request.headers, self._origins):
             raise Problem("cross_site", "only this site's own pages tell what their script sees")
-        members = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
-        if not isinstance(members, dict):
-            raise Problem("malformed", "an observation is a JSON object")
+        body = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
+        members = wire.as_object(body, "an observation")
         said = hear.from_script({n: v for n, v in members.items() if n in FROM_SCRIPT}, self._consent.checks.hearing)
         visitor = self._visitors.read(request.scope)
         visitor = replace(visitor, heard=said.beside(visitor.heard).without_endings())
