@@ -390,9 +390,7 @@ def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
     """Of several that are stated (web/shell/wire.py) a no is taken: it is one in doubt. Raises `Problem`."""
     if isinstance(stated, list):
         stated = next((kind for kind in (ChoiceKind.OPT_OUT, ChoiceKind.LIMIT) if kind in stated), None)
-    if not isinstance(stated, str) or stated not in kinds:
-        raise Problem("malformed", f"choice is one of {', '.join(sorted(kinds))}", "/choice")
-    return ChoiceKind(stated)
+    return ChoiceKind(wire.word_of(stated, "choice", sorted(kinds)))
 
 
 def _answer(chosen: Chosen, said: ChoiceSaid) -> dict[str, Any]:

@@ -64,11 +64,9 @@ class CodeCalls:
         return wire.wire_answer(CodeSent(ticket, wire.stamp(expires)), 202)
 
     def _use(self, body: Mapping[str, Any]) -> str:
-        use, purpose, recipient = body.get("use"), body.get("purpose"), body.get("recipient")
-        if use not in USES:
-            raise Problem("malformed", f"use is one of {', '.join(USES)}", "/use")
+        use, purpose, recipient = wire.word_of(body.get("use"), "use", USES), body.get("purpose"), body.get("recipient")
         if use != OPT_IN:
-            return str(use)
+            return use
         if purpose not in CHOOSABLE:
             raise Problem("one_purpose", "a code for opting in is for exactly one purpose", "/purpose")
         if recipient is not None and not (isinstance(recipient, str) and recipient in self._consent.recipients):

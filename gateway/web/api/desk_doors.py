@@ -19,7 +19,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
@@ -101,16 +101,14 @@ class Erasures(ProvedDoor):
 
     def _order(self, body: Any, came: HowItCame) -> ErasureOrder:
         """All of the identifiers, or none: what is left out would be taken for forgotten."""
-        mode, note = body.get("mode"), body.get("note_sha256")
-        if mode not in tuple(Erasing):
-            raise Problem("malformed", f"mode is one of {', '.join(Erasing)}", "/mode")
+        mode, note = Erasing(wire.word_of(body.get("mode"), "mode", Erasing)), body.get("note_sha256")
         if note is not None and not (isinstance(note, str) and SHA256_HEX.fullmatch(note)):
             raise Problem("malformed", "note_sha256 is 64 lower-case hex digits", "/note_sha256")
         named, ignored = desk_call.named(self._consent, body)
         if ignored:
             raise Problem("nothing_usable", f"an identifier is {ignored[0].reason}", ignored[0].pointer)
         digest = bytes.fromhex(note) if note else None
-        return ErasureOrder(Erasing(mode), named.subjects, self._consent.clock(), digest, came)
+        return ErasureOrder(mode, named.subjects, self._consent.clock(), digest, came)
 
 
 USE = "link"
@@ -308,7 +306,6 @@ class Reports:
             )
 
 
-Word = TypeVar("Word", NoticeKind, Told)
 PAGE, MOST = 100, 1_000  # accounts of one page
 
 
@@ -380,7 +377,8 @@ class ToldDoor:
 
     async def _take(self, stated: object) -> ReportTaken:
         body = desk_call.members(stated, ReportBody, "a report")
-        notice, outcome = _word(body, "notice", NoticeKind), _word(body, "outcome", Told)
+        notice = NoticeKind(wire.word_of(body.get("notice"), "notice", NoticeKind))
+        outcome = Told(wire.word_of(body.get("outcome"), "outcome", Told))
         today = self._consent.clock().date()
         on = wire.day(body.get("on"), "/on") or today
         if on > today:
@@ -400,10 +398,3 @@ def _limit(request: Request) -> int:
 def _owed(item: NoticeDue) -> AccountDue:
     owed = [OwedNotice(each.recipient, each.what or None, each.on) for each in item.owed]
     return AccountDue(item.account, item.told, item.bounced, owed)
-
-
-def _word(body: Mapping[str, Any], name: str, words: type[Word]) -> Word:
-    stated = body.get(name)
-    if not isinstance(stated, str) or stated not in set(words):
-        raise Problem("malformed", f"{name} is one of {', '.join(words)}", f"/{name}")
-    return words(stated)

@@ -192,14 +192,12 @@ class DisclosureQueries:
     async def post(self, request: Request) -> Response:
         key = auth.anybody(request, self._credentials)
         body = await desk_call.one_object(request, DisclosureQuestion, "a question about disclosures")
-        question = body.get("question")
-        if question not in QUESTIONS:
-            raise Problem("malformed", f"question is one of {', '.join(QUESTIONS)}", "/question")
+        question = wire.word_of(body.get("question"), "question", QUESTIONS)
         if question == "received":
             return wire.wire_answer(await self._received(body, key))
         auth.want(key, "export")
         with ledger_needed():
-            found = await asyncio.to_thread(self._sums, str(question), body)
+            found = await asyncio.to_thread(self._sums, question, body)
         return wire.wire_answer(
             {"question": question, "as_of": wire.stamp(self._consent.clock()), "disclosures": found}
         )
@@ -280,8 +278,7 @@ def _outcome_report(body: wire.Disclosure) -> OutcomeReport | Acknowledged:
     at = wire.since_1970(body.at) if isinstance(body.at, int) else wire.moment(body.at)
     if body.at is not None and at is None:
         raise Problem("malformed", "at is RFC 3339 or epoch milliseconds", "/at")
-    if body.outcome not in OUTCOMES:
-        raise Problem("malformed", f"outcome is one of {', '.join(sorted(OUTCOMES))}", "/outcome")
+    wire.word_of(body.outcome, "outcome", sorted(OUTCOMES))
     of_rows = body.job or (body.recipient and body.id)
     if body.decision and not (body.job or body.id or body.recipient):
         return OutcomeReport(body.decision, body.outcome, at)

@@ -132,9 +132,7 @@ class UnsubscribeLinks:
 
     def _made(self, stated: object) -> UnsubscribeLinkBody:
         body = desk_call.members(stated, UnsubscribeRequest, "an unsubscribe link")
-        channel = body.get("purpose", Purpose.MARKETING_EMAIL)
-        if channel not in CHANNELS:
-            raise Problem("malformed", f"purpose is one of {', '.join(CHANNELS)}", "/purpose")
+        channel = wire.word_of(body.get("purpose", Purpose.MARKETING_EMAIL), "purpose", CHANNELS)
         named, ignored = desk_call.named(self._consent, body)
         if ignored:
             raise Problem("malformed", ignored[0].reason, ignored[0].pointer)

@@ -314,6 +314,13 @@ def as_object(value: object, what: str) -> dict[str, Any]:
     return value
 
 
+def word_of(stated: object, name: str, words: Iterable[str]) -> str:
+    """A member that is one of some words. Raises `Problem`."""
+    if not isinstance(stated, str) or stated not in tuple(words):
+        raise Problem("malformed", f"{name} is one of {', '.join(words)}", f"/{name}")
+    return stated
+
+
 def refuse_others(said: Iterable[str], known: Iterable[str], why: str, under: str = "") -> None:
     """Raises `Problem` for a name that is none of the known ones: what is misspelt must not allow."""
     if unknown := set(said).difference(known):
