@@ -23,7 +23,7 @@ from gateway.ledger.audit.witness import NotSigned, UnknownLog, Witness, Witness
 from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import Unproved
 from gateway.ledger.publisher import StoreBroken
-from gateway.web.shell import auth
+from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
 
 FOR_EVER = "public, max-age=31536000, immutable"  # a full tile never changes
@@ -96,8 +96,8 @@ class WitnessDoor:
         self._witness = witness
 
     async def add_checkpoint(self, request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
+        body = await wire.beginning(request, MAX_BODY)
+        if len(body) > MAX_BODY:
             return _said(413, "the body is too large")
         try:
             return _said(200, await asyncio.to_thread(self._witness.add_checkpoint, body))
@@ -121,16 +121,6 @@ class WitnessDoor:
         if found is None:
             return _said(404, "nothing of such a log was signed here")
         return Response(found, headers=NOW, media_type=TEXT)
-
-
-async def _body(request: Request) -> bytes | None:
-    """None: too large; not read to its end."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            return None
-    return body
 
 
 def _said(status: int, text: str) -> Response:

@@ -81,7 +81,7 @@ class OptingOut:
         """What can be read of it. Whoever posts to this address opts out, at the least this browser."""
         packed = request.headers.get("content-encoding", "identity").strip().lower() != "identity"
         content_type = "" if packed else request.headers.get("content-type", "")
-        said = form.read_form(await _limited_body(request), content_type)
+        said = form.read_form(await wire.beginning(request, form.MAX_BYTES), content_type)
         if said.fault:
             self._metrics.malformed([Malformed("form", said.fault)])
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
@@ -180,15 +180,6 @@ def refuse_faulty(said: ChoicesForm) -> None:
         raise Problem("unsupported_media_type", f"send {form.URLENCODED}")
     if said.fault:
         raise Problem("too_large" if said.fault == "size" else "malformed", f"the form's {said.fault}")
-
-
-async def _limited_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > form.MAX_BYTES:
-            break
-    return bytes(body)
 
 
 def _place(said: ChoicesForm) -> str:

@@ -47,7 +47,8 @@ class Unsubscribe:
         to a link wants what it says. 202 while it is kept beside a ledger that cannot be written.
         """
         link = self._link(request)
-        await _drop_body(request)
+        with contextlib.suppress(ClientDisconnect):  # whatever was sent, and whoever left meanwhile
+            await wire.beginning(request, MAX_BODY)
         if link is None:
             return self._page(request, None, 404, done=False)
         try:
@@ -80,16 +81,6 @@ class Unsubscribe:
         if status == FAILED:
             response.headers["retry-after"] = "60"
         return response
-
-
-async def _drop_body(request: Request) -> None:
-    """What is sent is taken off the line, up to a limit; whatever is wrong with it, or whoever left meanwhile."""
-    size = 0
-    with contextlib.suppress(ClientDisconnect):
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                break
 
 
 FAILED = 503

@@ -447,6 +447,16 @@ def content_encoding(scope: Scope) -> str:
     return Headers(scope=scope).get("content-encoding", IDENTITY).strip().lower()
 
 
+async def beginning(request: Request, most: int) -> bytes:
+    """The body as it came, to its end, or as far as it takes to see that it is longer than `most`."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)
+
+
 def pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes, gunzipped where it says so, in pieces of at most `PIECE` bytes unpacked."""
     return _gunzip(request.stream()) if _is_zipped(request) else request.stream()
