@@ -209,6 +209,7 @@ class Doors:
         proofs = ProofDownload(self.house.consent, own)
         data = AccessPage(steps, own)
         erasing = ErasePage(steps, own)
+        seen = hosts.HostsSeen(hosts.Inventory(self.folder, self.house.consent.clock), self.metrics, own)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
@@ -232,7 +233,7 @@ class Doors:
             Route("/privacy-choices/erase", erasing.post, methods=["POST"]),
             *self._opting_in(steps, acts, own),
             *self._log(),
-            *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
+            *([Route(hosts.PATH, seen.post, methods=["POST"])] if site.inventory else []),
             Route("/.well-known/gpc.json", pages.gpc_json),
             Route(DELETIONS, DsrDelete(published(self.settings, self.house.secrets)).get),
             *self._agents(),

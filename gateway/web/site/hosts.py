@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.disk import locked, write_durably
 from gateway.web.shell import cross_site, wire
@@ -207,12 +206,3 @@ class HostsSeen:
             await asyncio.to_thread(self._inventory.save)
         except OSError:
             self._metrics.hosts.labels("not_saved").inc()  # it is tried again with the next page
-
-
-def routes(
-    folder: Path, clock: Callable[[], datetime], metrics: Metrics, origins: Collection[str], *, on: bool
-) -> list[Route]:
-    """Its route, where the operator has switched it on."""
-    if not on:
-        return []
-    return [Route(PATH, HostsSeen(Inventory(folder, clock), metrics, origins).post, methods=["POST"])]
