@@ -68,43 +68,6 @@ class NoEntries:
         return None
 
 
-class Copy:
-    """The copy that a replica answers from. No answer is on record by itself."""
-
-    def __init__(
-        self,
-        feed: Feed,
-        folder: Path,
-        enrolled: Enrolment,
-        settings: Settings,
-        *,
-        dev: bool,
-        clock: Clock,
-        boot_clock: Callable[[], float],
-        tell: Callable[[str], None],
-    ) -> None:
-        self.clock = clock
-        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
-        self._window = timedelta(milliseconds=settings.share.send_window_ms)
-        peppers = enrolled.peppers
-        self.follower = Follower(folder, feed, len(peppers), boot_clock, tell=tell)
-        lookup = StateLookup(self.follower.moment, self.follower, clock, NoEntries())
-        people = people_of(settings, _secrets(peppers), clock)
-        office, said_in = office_of(settings, law_table(settings), clock), settings.signals.gpp_sections
-        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
-
-    @property
-    def send_window(self) -> timedelta:
-        """How long a send may start on an answer of now: never beyond the lease."""
-        return min(self._window, timedelta(seconds=self.follower.left()))
-
-    def place(self) -> tuple[int, str]:
-        """How many entries of which log are known here, whether or not that may be answered from."""
-        with contextlib.suppress(StateRefused), self.follower.moment() as moment:
-            return moment.head.entries, moment.head.log.partition(" ")[0]
-        return 0, ""
-
-
 class Replica:
     """One replica, in its own process or an ad server's. `of`: the gateway's internal address; `folder`: where copy and
     spool lie, one a process. A context manager: it follows from its beginning to its end. Raises `ReplicaRefused` where
@@ -123,18 +86,23 @@ class Replica:
         boot_clock: Callable[[], float] = boot_seconds,
         tell: Callable[[str], None] = log,
     ) -> None:
-        self._settings = settings
+        self._settings, self.clock = settings, clock
         self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
-        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions, enrolled.peppers))
-        self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
+        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
+        self._window, peppers = timedelta(milliseconds=settings.share.send_window_ms), enrolled.peppers
+        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions, peppers))
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, tell=tell)
+        lookup = StateLookup(self.follower.moment, self.follower, clock, NoEntries())
+        people = people_of(settings, _secrets(peppers), clock)
+        office, said_in = office_of(settings, law_table(settings), clock), settings.signals.gpp_sections
+        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
         log_own_rows(settings)
-        self.follower, self.checks = self.copy.follower, self.copy.checks
         self.spool = ReplicaSpool(folder, settings.replicas.spool_mib * 2**20, boot_id())
         self.handing_over = HandingOver(
             self.spool, self._client, enrolled.key, tell, settings.replicas.hand_over_seconds
         )
-        self._decisions = Decisions.of_replica(enrolled, self.copy.recipients)
+        self._decisions = Decisions.of_replica(enrolled, self.recipients)
         self._recording = self.recording(Metrics())
         self._child = False
         begins_again(self)
@@ -170,7 +138,13 @@ class Replica:
     @property
     def send_window(self) -> timedelta:
         """How long a send may start on an answer of now: never beyond the lease."""
-        return self.copy.send_window
+        return min(self._window, timedelta(seconds=self.follower.left()))
+
+    def place(self) -> tuple[int, str]:
+        """How many entries of which log are known here, whether or not that may be answered from."""
+        with contextlib.suppress(StateRefused), self.follower.moment() as moment:
+            return moment.head.entries, moment.head.log.partition(" ")[0]
+        return 0, ""
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it. What may
@@ -185,12 +159,12 @@ class Replica:
         """For `gateway.client.Client.over`: asks and sends as one thing, as over HTTP."""
         metrics = Metrics()
         recording = self.recording(metrics)
-        answering = Answering(self.copy, recording, metrics, None)
+        answering = Answering(self, recording, metrics, None)
         return Inside(answering, routes.bids(answering, self._settings), self.environment, recording)
 
     def recording(self, metrics: Metrics, wait: Wait = at_once) -> Recording:
         """Who puts answers into the spool, counted there."""
-        return Recording(self.copy, self._decisions, self.spool, wait, metrics.disclosed)
+        return Recording(self, self._decisions, self.spool, wait, metrics.disclosed)
 
 
 def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool = False) -> Any:
@@ -200,13 +174,13 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
     metrics = Metrics()
     credentials = Credentials(folder, dev=dev)
     recording = replica.recording(metrics, asyncio.to_thread)
-    answering = Answering(replica.copy, recording, metrics, None)
+    answering = Answering(replica, recording, metrics, None)
     waiting = Gauge(
         "gateway_replica_spool_bytes", "What waits to be handed over to the gateway", registry=metrics.registry
     )
 
     async def of_itself(request: Request) -> Response:
-        body = itself(replica.copy, auth.anybody(request, credentials), replica.environment)
+        body = itself(replica, auth.anybody(request, credentials), replica.environment)
         return wire.wire_answer(body, headers=answering_clock.said_now())
 
     async def ready(_: Request) -> Response:

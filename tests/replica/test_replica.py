@@ -101,7 +101,7 @@ def test_a_replica_hears_that_a_digest_was_named_alone_with_the_no_that_names_it
     opts_out(gateway.url, 1)
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(lambda: reason(made, 1) is Reason.OPTED_OUT)
-        checks = made.copy.checks
+        checks = made.checks
         met = checks.meet(ask(2), ask(2).identifiers, briefly=True)
         assert (met.standings, len(met.own)) == ((), 2)  # nobody was named so yet
         digest = named("ad_id_md5", md5(gaid(2).upper().encode()).hexdigest())
