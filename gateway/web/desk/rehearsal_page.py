@@ -5,13 +5,12 @@ and of each way what its cells rest on.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.desk.evidence import RehearsalTold, read_last_rehearsal
+from gateway.desk.evidence import read_last_rehearsal
 from gateway.desk.office.officers import Officer
 from gateway.ledger.store import Store
 from gateway.web.desk.desk_door import Form
@@ -38,37 +37,10 @@ class RehearsedCell:
         return FAILED if self.failures else HELD if self.proved else NOT_HERE
 
 
-@dataclass(frozen=True, slots=True)
-class RehearsedMatrix:
-    """`ways`: by name and recipient. `closed`: ways that are not open, and why. `milliseconds`: by way, after how long
-    the no held.
-    """
-
-    seq: int
-    event: str
-    until: datetime
-    passed: bool
-    recipients: tuple[str, ...]
-    ways: Mapping[str, Mapping[str, RehearsedCell]]
-    milliseconds: Mapping[str, int]
-    closed: Mapping[str, str]
-
-
-def matrix_of(last: RehearsalTold) -> RehearsedMatrix:
-    """One of before the matrix was entered has no ways in it."""
-    told = last.told
+def _cells(told: Mapping[str, Any]) -> dict[str, dict[str, RehearsedCell]]:
+    """By way and recipient; nothing of a rehearsal of before the matrix was entered."""
     cells = [_cell(each) for each in told.get("cells", [])]
-    ways = {name: {recipient: cells[at] for recipient, at in of.items()} for name, of in told.get("matrix", {}).items()}
-    return RehearsedMatrix(
-        last.seq,
-        last.event,
-        last.until,
-        bool(told.get("passed")),
-        tuple(sorted({recipient for of in ways.values() for recipient in of if recipient})),
-        ways,
-        {name: counts[-1] for name, counts in told.get("ways", {}).items()},
-        told.get("closed", {}),
-    )
+    return {name: {recipient: cells[at] for recipient, at in of.items()} for name, of in told.get("matrix", {}).items()}
 
 
 def _cell(plain: Mapping[str, Any]) -> RehearsedCell:
@@ -87,13 +59,16 @@ class MatrixPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`; with `way`, its number in the table, what its cells rest on."""
         last = await asyncio.to_thread(read_last_rehearsal, self.store)
-        found = matrix_of(last) if last else None
-        names = list(found.ways) if found else []
-        asked = request.query_params.get("way", "")
+        told = last.told if last else {}
+        ways = _cells(told)
+        asked, names = request.query_params.get("way", ""), list(ways)
         at = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0  # noqa: PLR2004 - no such many
-        cells = [cell for of in found.ways.values() for cell in of.values()] if found else []
+        cells = [cell for of in ways.values() for cell in of.values()]
         return show_desk(
-            request, "rehearsal.html", officer=officer, found=found, words=words.word,
+            request, "rehearsal.html", officer=officer, last=last, ways=ways, words=words.word,
+            recipients=sorted({recipient for of in ways.values() for recipient in of if recipient}),
+            milliseconds={name: counts[-1] for name, counts in told.get("ways", {}).items()},
+            closed=told.get("closed", {}),
             way=names[at - 1] if 0 < at <= len(names) else "",
             counts={word: sum(cell.word == word for cell in cells) for word in (HELD, FAILED, NOT_HERE)},
         )  # fmt: skip
