@@ -22,7 +22,7 @@ from gateway.terms import Role
 from gateway.web.desk import desk_page
 from gateway.web.desk.appeal_page import AppealPage
 from gateway.web.desk.company import Company
-from gateway.web.desk.desk_door import DeskDoor, DeskTerms
+from gateway.web.desk.desk_door import DeskDoor
 from gateway.web.desk.desk_page import ROOT
 from gateway.web.desk.evidence_pack import EvidencePack
 from gateway.web.desk.person import PersonPage
@@ -31,7 +31,7 @@ from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import MailPage, RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.systems_page import SystemsPage
-from gateway.web.desk.today import DueTask, LackingRecipient, Today
+from gateway.web.desk.today import DueTask, Today
 from gateway.web.shell import page
 from gateway.web.shell.peer import Peers
 
@@ -42,10 +42,9 @@ def desk_routes(house: House, settings: Settings, folder: Path, rehearsing: Rehe
     """All of them, each behind the sign-in but those that lead to it."""
     desk_page.desk_templates(), desk_page.style_of_desk(), page.static(desk_page.SCRIPT)
     said = settings.desk
-    terms = DeskTerms(said.url, said.own_days, said.proxy_header, said.proxies)
     idle, longest = timedelta(minutes=said.idle_minutes), timedelta(hours=said.session_hours)
     log, officers = DeskLog(folder, house.secrets.desk), Officers(folder, house.consent.clock, idle, longest)
-    door = DeskDoor(officers, log, terms, house.consent.clock, Peers(said.proxies))
+    door = DeskDoor(officers, log, house.consent.clock, said.url, said.own_days, said.proxy_header, Peers(said.proxies))
     return [*_before(door, house, settings), *_behind(door, house, settings, folder, rehearsing)]
 
 
@@ -120,7 +119,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
 SHUTS = frozenset({"contract", "contract_until", "announced", "endpoint"})
 
 
-def lacking(settings: Settings, on: date) -> list[LackingRecipient]:
+def lacking(settings: Settings, on: date) -> dict[str, list[tuple[str, str]]]:
     """Recipients without a contract in force, an announcement, or an address for rows or for noes."""
     missing = dict[str, list[tuple[str, str]]]()
     for each in unsaid(settings, on):
@@ -130,4 +129,4 @@ def lacking(settings: Settings, on: date) -> list[LackingRecipient]:
     for name, item in settings.recipients.items():
         if item.role is not Role.LEGAL and name not in told and not item.ddrf:
             missing.setdefault(name, []).append(("deliveries", "you tell it of every no yourself"))
-    return [LackingRecipient(name, found) for name, found in sorted(missing.items())]
+    return dict(sorted(missing.items()))

@@ -48,26 +48,18 @@ Shows = Callable[[Request, Officer, Form], Awaitable[Response]]
 Serves = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class DeskTerms:
-    """What the operator says of the desk. `url`: the origin that officers open it at; `proxy_header`: in which a proxy
-    of `proxies` says who signed in there.
-    """
-
-    url: str
-    own_days: int = 5
-    proxy_header: str = ""
-    proxies: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class DeskDoor:
-    """`peers`: the proxies whose word about who signed in is believed, if any."""
+    """`url`: the origin that officers open the desk at. `own_days`: by which its own date is before the law's.
+    `proxy_header`: in which one of `peers`, the proxies that are believed, says who signed in there.
+    """
 
     officers: Officers
     log: DeskLog
-    terms: DeskTerms
     clock: Callable[[], datetime]
+    url: str
+    own_days: int
+    proxy_header: str
     peers: Peers
 
     def page(self, least: DeskRole, what: str, shows: Shows) -> Serves:
@@ -109,7 +101,7 @@ class DeskDoor:
 
     def named_by_proxy(self, request: Request) -> str:
         """Whom a proxy that is believed says to be signed in; empty: nobody."""
-        header = self.terms.proxy_header
+        header = self.proxy_header
         if not header or not self.peers.trusts_nearest(request.scope):
             return ""
         named = request.headers.getlist(header)
@@ -130,7 +122,7 @@ class DeskDoor:
 
     def same_origin(self, request: Request) -> None:
         """Raises `Problem` unless a browser says that a page of the desk sends this."""
-        if not cross_site.is_same_origin(request.headers, (self.terms.url,)):
+        if not cross_site.is_same_origin(request.headers, (self.url,)):
             raise Problem("cross_site", "The form does not come from the desk itself.")
 
     def _outside(self, request: Request) -> Response:

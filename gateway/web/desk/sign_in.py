@@ -90,7 +90,7 @@ class SignIn:
                 credential=said,
                 expected_challenge=challenge,
                 expected_rp_id=self._domain(),
-                expected_origin=self.door.terms.url,
+                expected_origin=self.door.url,
                 credential_public_key=known.key,
                 credential_current_sign_count=known.signed,
                 require_user_verification=True,
@@ -163,7 +163,7 @@ class SignIn:
                 credential=said,
                 expected_challenge=challenge,
                 expected_rp_id=self._domain(),
-                expected_origin=self.door.terms.url,
+                expected_origin=self.door.url,
                 require_user_verification=True,
             )
         await self._got(self.door.officers.use_step, bytes_to_base64url(challenge))
@@ -182,7 +182,7 @@ class SignIn:
         return with_cookie(go_on(f"{ROOT}/sign-in"), SESSION, "")
 
     def _domain(self) -> str:
-        return urlsplit(self.door.terms.url).hostname or ""
+        return urlsplit(self.door.url).hostname or ""
 
     async def _invited(self, code: str) -> str:
         """For whom an invitation is. Raises `Problem`."""
@@ -276,7 +276,7 @@ class PeopleOfDesk:
         name, action = form.get("name", "").lower(), form.get("action")
         if action == "invite":
             code = await self._invite(officer, name, form.get("role", ""))
-            return await self._page(request, officer, link=invitation_link(self.door.terms.url, code), name=name)
+            return await self._page(request, officer, link=invitation_link(self.door.url, code), name=name)
         if action == "end" and name == officer.name:
             raise Problem("forbidden", "Nobody takes themselves off the desk: another admin does.")
         if action == "end":

@@ -5,7 +5,7 @@ again.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -48,17 +48,10 @@ class DueTask(NamedTuple):
     @classmethod
     def by_law(cls, door: DeskDoor, what: str, received: datetime, last: datetime, way: str) -> Self:
         """One that has to be done by a moment."""
-        own = last.date() - timedelta(days=door.terms.own_days)
+        own = last.date() - timedelta(days=door.own_days)
         now = door.clock()
         state = PAST if now > last else SOON if now.date() >= own else IN_TIME
         return cls(what, state, received.date(), own, last.date(), way)
-
-
-class LackingRecipient(NamedTuple):
-    """A recipient that something is missing of: each option of its section, and what is shut by its being empty."""
-
-    name: str
-    missing: list[tuple[str, str]]
 
 
 class ProofStatus(NamedTuple):
@@ -72,14 +65,16 @@ class ProofStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class Today:
-    """`GET /desk` and the deliveries. `lacking`: what the configuration says of recipients, on a day."""
+    """`GET /desk` and the deliveries. `lacking`: recipients that something is missing of on a day, by name: each option
+    of its section, and what is shut by its being empty.
+    """
 
     door: DeskDoor
     folder: Path
     telling: Telling
     rehearsals: Rehearsing
     witnesses: Witnessing
-    lacking: Callable[[date], list[LackingRecipient]]
+    lacking: Callable[[date], Mapping[str, list[tuple[str, str]]]]
     cases: Callable[[], Awaitable[list[DueTask]]]
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
