@@ -15,7 +15,7 @@ from gateway.settings.load import Settings
 from gateway.web.api.check import CheckDoor, ChecksDoor
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.disclosures import DisclosuresDoor, Taking
-from gateway.web.api.openrtb import Bids, OpenRtb, OpenRtbOptions
+from gateway.web.api.openrtb import Bids, OpenRtb
 from gateway.web.shell.edge import Calls
 
 ASKED_ALL_THE_TIME = frozenset({"/v1/check", "/v1/openrtb"})  # each answers whole, and to a POST alone
@@ -23,7 +23,7 @@ ASKED_ALL_THE_TIME = frozenset({"/v1/check", "/v1/openrtb"})  # each answers who
 
 def bids(answering: Answering, settings: Settings) -> Bids:
     """What is answered to bid requests, as configured."""
-    return Bids(answering, OpenRtbOptions(vocabulary(settings), settings.bid_extensions()))
+    return Bids(answering, vocabulary(settings), settings.bid_extensions())
 
 
 def ad_routes(

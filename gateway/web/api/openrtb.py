@@ -7,7 +7,6 @@ What cannot be read is a 400, and then nothing may be sent.
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -40,14 +39,6 @@ YOUNGEST = AGES[0]
 MOST_SUSPECTS = 100  # words that look like ids and are looked up; more are taken for somebody's
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRtbOptions:
-    """`words`: the vocabulary of keywords; `extensions`: by recipient, the paths of `ext` members that may stand."""
-
-    words: Vocabulary
-    extensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-
 class BidQuestion(NamedTuple):
     """Who asks: the key, the answer's Gateway-Request, whether patches are wanted, and whether a send can be announced
     here.
@@ -60,6 +51,7 @@ class BidQuestion(NamedTuple):
 
 
 Bid = Mapping[str, Any]
+Extensions = Mapping[str, frozenset[str]]
 OnRecord = Callable[[Sequence[Mapping[str, object]]], bool | None]
 
 
@@ -77,13 +69,13 @@ NOTHING_GOES = CutBid(filtering.BLOCKED, {}, None)
 
 
 class Cuts:
-    """What may be sent of one bid request, made once for all recipients who may have the same. `on_record`: whether
-    anything stands of one of some identifiers; None where nobody can tell.
+    """What may be sent of one bid request, made once for all recipients who may have the same. `words`: the vocabulary
+    of keywords; `extensions`: by recipient, the paths of `ext` members that may stand. `on_record`: whether anything
+    stands of one of some identifiers; None where nobody can tell.
     """
 
-    def __init__(self, bid: Bid, options: OpenRtbOptions, on_record: OnRecord) -> None:
-        self._bid = bid
-        self._options = options
+    def __init__(self, bid: Bid, words: Vocabulary, extensions: Extensions, on_record: OnRecord) -> None:
+        self._bid, self._words, self._extensions = bid, words, extensions
         self._on_record = on_record
         self._known: dict[str, bool | None] = {}
         self._of: Checked | None = None
@@ -96,13 +88,13 @@ class Cuts:
         verdict = checked.verdicts[name]
         if verdict.reason in BLOCKED or checked.age == YOUNGEST:
             return NOTHING_GOES
-        extensions, young = self._options.extensions.get(name, frozenset[str]()), verdict.reason is Reason.AGE
+        extensions, young = self._extensions.get(name, frozenset[str]()), verdict.reason is Reason.AGE
         alike = _alike(name, verdict, extensions)
         made = self._made.get(alike)
         if made is None:
             outcome = checked.outcome_for(name)
             leave = filtering.Leave(
-                verdict.data, strings(outcome), outcome.gpc, self._options.words, extensions, young=young, name=name
+                verdict.data, strings(outcome), outcome.gpc, self._words, extensions, young=young, name=name
             )
             made = self._made[alike] = self._cut(leave)
         return made
@@ -149,12 +141,12 @@ def _alike(name: str, verdict: Verdict, extensions: frozenset[str]) -> Hashable:
 
 
 class Bids:
-    """What is answered to bid requests, however they are asked."""
+    """What is answered to bid requests, however they are asked. `words` and `extensions`: see `Cuts`."""
 
-    def __init__(self, answering: Answering, options: OpenRtbOptions) -> None:
+    def __init__(self, answering: Answering, words: Vocabulary, extensions: Extensions) -> None:
         self._answering = answering
         self._consent = answering.consent
-        self._options = options
+        self._words, self._extensions = words, extensions
 
     async def answer(self, query: QueryParams, body: bytes, asked: BidQuestion) -> Response:
         """The bid request that may be sent, or patches. Raises `Problem`, and `StoreUnavailable` where an announced
@@ -163,7 +155,8 @@ class Bids:
         names, flags = _recipients(query), wire.flags_of(query, "dry_run", "will_send", others=PARAMETERS)
         bid = _bid(body)
         ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
-        cuts = Cuts(bid, self._options, partial(self._consent.checks.on_record, place=ask.place))
+        on_record = partial(self._consent.checks.on_record, place=ask.place)
+        cuts = Cuts(bid, self._words, self._extensions, on_record)
         if flags["will_send"] and asked.announces and not dry_run:
             checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, cuts.is_blocked)
         else:
