@@ -5,21 +5,12 @@ from pathlib import Path
 from gateway.settings.brand import BrandSettings, FooterInEachLanguage, InEachLanguage
 from gateway.settings.load import Settings
 from gateway.settings.logo import NoLogo, read_logo
-from gateway.web.shell import page
 from gateway.web.shell.brand import ACCOUNT, APP, EMAIL, OURS, PHONE, Brand, Brands, Logo
 from gateway.web.shell.words import LANGUAGES
 
 
-def prepared_brands(settings: Settings) -> Brands:
-    """With the pages themselves, so that no request waits for a file. Takes a part of a second, and reads files. Raises
-    `SettingsRefused` for a logo that is none any more.
-    """
-    page.compile_pages()
-    return brands_of(settings)
-
-
 def brands_of(settings: Settings) -> Brands:
-    """The general one, and one for each site by its hosts. Raises `SettingsRefused`."""
+    """The general one, and one for each site by its hosts. Raises `SettingsRefused`, as for a logo that is none."""
     by_host = dict[str, Brand]()
     for name, site in settings.sites.items():
         by_host |= dict.fromkeys(site.hosts, _brand(settings, site, "sites", name))

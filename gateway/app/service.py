@@ -25,7 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from gateway.app import openapi
-from gateway.app.brands import prepared_brands
+from gateway.app.brands import brands_of
 from gateway.app.composition import Clock, House, now, open_house
 from gateway.app.from_settings import prove_desk, published
 from gateway.app.in_force import in_force
@@ -476,12 +476,12 @@ async def _opened(
         own, turns = (house.telling, house.witnessing, house.disclosing), _turns(settings, clock, siblings)
         for each in (*own, filing, decided, rehearsing, house.agents, listed, turns, house.writer):  # ends first
             await stack.enter_async_context(each.running())
-        brands = await asyncio.to_thread(prepared_brands, settings)
+        await asyncio.to_thread(page.compile_pages)
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            decided=decided, siblings=siblings, brands=brands, turns=turns, listed=listed,
-            credentials=Credentials(folder, dev=dev),
+            decided=decided, siblings=siblings, turns=turns, listed=listed,
+            credentials=Credentials(folder, dev=dev), brands=await asyncio.to_thread(brands_of, settings),
         )  # fmt: skip
 
 
@@ -541,7 +541,6 @@ def tell_unsaid(settings: Settings, on: date) -> None:
 def in_front_of(
     site: Any, data: str | Path, *, config: str | Path | None = None,
     account: FromScope | None = None, place: FromScope | None = None,
-    clock: Clock = now,
 ) -> Any:  # fmt: skip
     """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
     every other request is heard and handed on. `account` and `place` read the ASGI scope: who is signed in, and where
@@ -553,10 +552,10 @@ def in_front_of(
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
-        opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
+        opened = _opened(Path(data), settings, metrics, dev=False, clock=now, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
-            tell_unsaid(settings, clock().date())
+            tell_unsaid(settings, now().date())
             log.info("pages", rule=doors.options().rule())
             asked, named = bids(doors.answering, settings), settings.environment.name
             checker = InProcessChecker(doors.answering, asked, named, doors.house.disclosing)

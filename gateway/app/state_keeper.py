@@ -88,17 +88,16 @@ class StateKeeper:
         store: Store,
         state: HostState,
         tell: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
         *,
         at_once: int | None = AT_ONCE,
     ) -> None:
         self.state, self._at_once = state, at_once
         self._slices = None if at_once is None else SLICES
-        self._store, self._tell, self._clock = store, tell, clock
+        self._store, self._tell = store, tell
         self._doubtful, self._begun, self._tidies = True, False, False
         self._is_proved = False
         self.why, self._uncopied, self.used = "", "", 0.0
-        self._looks_at = self._copies_at = self._tidies_at = clock()
+        self._looks_at = self._copies_at = self._tidies_at = time.monotonic()
         self._stop = threading.Event()
         self._busy: threading.Thread | None = None
 
@@ -225,7 +224,7 @@ class StateKeeper:
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""
-        now = self._clock()
+        now = time.monotonic()
         if now < self._looks_at:
             return False
         self._looks_at = now + LOOKS_EVERY
@@ -343,10 +342,10 @@ class StateKeeper:
             raise StateRefused("this process does not know the newest pepper: restart it")
 
     def _prepare(self, making: Making) -> None:
-        began = self._clock()
+        began = time.monotonic()
         with self._log() as log:
             self.state.prepare(log, making, self._log)
-        self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
+        self._tidies_at = time.monotonic() + (time.monotonic() - began) / TIDY_SHARE
 
     def _prepared(self, making: Making) -> None:
         """In its thread. Whatever goes wrong, it is tried again."""
@@ -358,14 +357,14 @@ class StateKeeper:
             if making is Making.ANEW:
                 self._say(f"{type(error).__name__}: {error}")
             else:
-                self._tidies_at = self._clock() + COPY_LOOKS
+                self._tidies_at = time.monotonic() + COPY_LOOKS
 
     def _went_on(self, going_on: Callable[[LogNow], None]) -> None:
         """In its thread. Where it could not, another one is made."""
         try:
             going_on(self._log)
         except Exception:  # noqa: BLE001 - whatever it was, the one in force follows
-            self._tidies_at = self._clock() + COPY_LOOKS
+            self._tidies_at = time.monotonic() + COPY_LOOKS
 
     def _sweep(self) -> None:
         """Beside; where no thread is to be had, the next time."""
@@ -408,9 +407,9 @@ class StateKeeper:
         try:
             self.state.copy()
         except BlockingIOError:
-            self._copies_at = self._clock() + COPY_LOOKS  # another process makes one
+            self._copies_at = time.monotonic() + COPY_LOOKS  # another process makes one
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
-            self._copies_at = self._clock() + COPY_LOOKS
+            self._copies_at = time.monotonic() + COPY_LOOKS
             self._say_uncopied(str(error))
         else:
             self._uncopied = ""

@@ -26,6 +26,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 SESSION, STEP, INVITATION = "__Host-desk", "__Host-desk-step", "__Host-desk-invitation"
+LASTS = 600  # seconds of a cookie that is no session's
 ONLY_HERE, COMING_BACK = "Strict", "Lax"  # a company's sign-in leads back from another site
 
 
@@ -91,9 +92,9 @@ async def desk_script(request: Request) -> Response:
     return page.show_file(request, page.static(SCRIPT), "text/javascript")
 
 
-def with_cookie(response: Response, name: str, value: str, same_site: str = ONLY_HERE, seconds: int = 600) -> Response:
+def with_cookie(response: Response, name: str, value: str, same_site: str = ONLY_HERE) -> Response:
     """The answer, with a cookie of ours; an empty value takes it away."""
-    life = f"; Max-Age={seconds if value else 0}" if name != SESSION or not value else ""
+    life = f"; Max-Age={LASTS if value else 0}" if name != SESSION or not value else ""
     cookie = f"{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}{life}"
     response.headers.append("Set-Cookie", cookie)
     return response
