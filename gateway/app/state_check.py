@@ -18,8 +18,7 @@ from typing import Any
 from gateway.app.state_keeper import CATCHES_UP, PAUSE
 from gateway.fold.record import SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
-from gateway.ledger.acts import folded_people
-from gateway.ledger.acts.folded_people import folded_alone
+from gateway.ledger.acts.folded_people import batches_of, connected_groups, folded_alone
 from gateway.ledger.audit.reading import Entry, Sides
 from gateway.ledger.audit.verify import Look
 from gateway.ledger.errors import EntryUnread
@@ -30,7 +29,6 @@ from gateway.state.environment import StateRefused
 from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
 
-BATCH = 5_000  # keys that are folded at once
 NONE = "there is none to be compared"
 # Besides whom more than one row mentions: whoever said something that was voided, and whom a deletion list names.
 SEVERAL = """
@@ -92,7 +90,7 @@ class StateCheck:
     def __init__(self, db: sqlite3.Connection, moment: StateMoment) -> None:
         self.found = list[str]()
         self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
-        self._groups = [*folded_people.connected_groups(readable_sides(db))]
+        self._groups = [*connected_groups(readable_sides(db))]
         self._together = set(chain.from_iterable(self._groups))
         several = often_mentioned(db).union(key for (key,) in db.execute(SEVERAL))
         self._groups += [[key] for key in several - self._together]
@@ -115,7 +113,7 @@ class StateCheck:
 
     def finish(self) -> None:
         """Once all were added: everybody else, and that nothing is too many."""
-        for groups in _batches(self._groups):
+        for groups in batches_of(self._groups):
             self._compare(groups)
         self._prove_head()
         if not self._unread and not self._kept.is_full():
@@ -148,7 +146,7 @@ class StateCheck:
     def _tell_too_many(self) -> None:
         """What lies there and is nothing that the log folds to: all is folded once more to know which that is."""
         known = set[Place]()
-        for groups in _batches(self._groups):
+        for groups in batches_of(self._groups):
             known.update(self._folded(groups))
         for place in self._kept.places():
             if place not in known and (isinstance(place, tuple) or place in self._together or not self._spoke(place)):
@@ -178,16 +176,3 @@ class _LoneNoes:
 def _named(place: Place) -> str:
     keys = (place,) if isinstance(place, bytes) else place
     return "key " + " and key ".join(f"{key.hex()[:8]}…" for key in keys)
-
-
-def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
-    """Whole groups together."""
-    batch, keys = list[Group](), 0
-    for group in groups:
-        batch.append(group)
-        keys += len(group)
-        if keys >= BATCH:
-            yield batch
-            batch, keys = [], 0
-    if batch:
-        yield batch

@@ -34,7 +34,7 @@ from gateway.fold.state import (
     anew,
     bits_of,
 )
-from gateway.ledger.acts.folded_people import connected_groups
+from gateway.ledger.acts.folded_people import batches_of, connected_groups
 from gateway.ledger.log_records import NOBODY as NO_ONE
 from gateway.ledger.log_records import (
     SideRow,
@@ -49,7 +49,6 @@ from gateway.ledger.log_records import (
 )
 from gateway.ledger.side import Mention, places_of_each
 
-BATCH = 5_000  # keys that are folded at once
 AGAIN = "SELECT of FROM restated WHERE seq >= ?1 AND of < ?1"
 Group = list[bytes]  # of keys that hang together
 Unnumbered = tuple[str, Any]  # what has no number in a row or an edge
@@ -62,7 +61,7 @@ def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:
     again = {row[0] for row in db.execute(AGAIN, (below,))}
     found = {row[0] for row in db.execute("SELECT seq FROM voided_ui WHERE seq < ?", (below,))}
     screens = [row for row in side_rows(db, {NO_ONE}, Mention.OF) if row.seq < below]
-    batches = [*_group_batches(db, below)]
+    batches = [*batches_of(_groups(db, below))]
     number_of = {key: number for number, groups in enumerate(batches) for group in groups for key in group}
     places = places_of_each(db, number_of, place_of_entry(db, below))
     while batches:  # each goes once it was asked about
@@ -77,20 +76,8 @@ def _in_order(*rows: list[SideRow]) -> list[SideRow]:
     return [found[place] for place in sorted(found)]
 
 
-def _group_batches(db: sqlite3.Connection, below: int) -> Iterator[list[Group]]:
-    """Everybody of whom anything was said."""
-    batch, keys = list[Group](), 0
-    for group in _groups(db, below):
-        batch.append(group)
-        keys += len(group)
-        if keys >= BATCH:
-            yield batch
-            batch, keys = [], 0
-    if batch:
-        yield batch
-
-
 def _groups(db: sqlite3.Connection, below: int) -> Iterator[Group]:
+    """Everybody of whom anything was said."""
     together = set[bytes]()
     for group in connected_groups(all_sides(db)):
         together.update(group)

@@ -11,7 +11,7 @@ whoever is or was connected with it, at any time. What reaches whom, by links an
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
@@ -155,6 +155,23 @@ def connected_groups(sides: Iterable[SideRow]) -> Iterable[list[bytes]]:
                 ones += more
                 found.update(dict.fromkeys(more, ones))
     return {id(keys): keys for keys in found.values()}.values()
+
+
+Group = TypeVar("Group", bound=Sequence[bytes])  # keys that hang together
+BATCH = 5_000  # keys that are folded at once
+
+
+def batches_of(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Whole groups together, for whoever folds everybody."""
+    batch, keys = list[Group](), 0
+    for group in groups:
+        batch.append(group)
+        keys += len(group)
+        if keys >= BATCH:
+            yield batch
+            batch, keys = [], 0
+    if batch:
+        yield batch
 
 
 def _edges(sides: Iterable[SideRow]) -> Iterator[tuple[bytes, Iterable[bytes]]]:
