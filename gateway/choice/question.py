@@ -140,3 +140,8 @@ class Verdict(NamedTuple):
     def partly(self) -> bool:
         answers = set(self.data.values())
         return answers != ALLOWED and not answers <= DENIED
+
+    def shown(self) -> dict[str, object]:
+        """As callers and commands are shown it, but for what decided."""
+        told = {"data": self.data, "reason": self.reason, "rule": self.rule, "place": self.place}
+        return {"allowed": self.allowed, "partly": self.partly, **told}

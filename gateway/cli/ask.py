@@ -62,15 +62,7 @@ def headline(verdict: Verdict) -> str:
 
 def _told(verdict: Verdict, as_json: bool) -> str:
     if as_json:
-        body = {
-            "allowed": verdict.allowed,
-            "partly": verdict.partly,
-            "data": verdict.data,
-            "reason": verdict.reason,
-            "rule": verdict.rule,
-            "place": verdict.place,
-        }
-        return orjson.dumps(body).decode()
+        return orjson.dumps(verdict.shown()).decode()
     lines = [headline(verdict)]
     lines += [f"  {name}: {answer}" for name, answer in verdict.data.items()]
     return "\n".join([*lines, f"  rule: {verdict.rule}", f"  place: {verdict.place}"])

@@ -101,18 +101,7 @@ def sees_entries(key: ApiKey) -> bool:
 
 def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
     """`because` names event and seq to desk and export keys only."""
-    return {**_shown(verdict), "because": _because(verdict, consent, numbered=sees_entries(key))}
-
-
-def _shown(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "allowed": verdict.allowed,
-        "partly": verdict.partly,
-        "data": verdict.data,
-        "reason": verdict.reason,
-        "rule": verdict.rule,
-        "place": verdict.place,
-    }
+    return {**verdict.shown(), "because": _because(verdict, consent, numbered=sees_entries(key))}
 
 
 def _because(verdict: Verdict, consent: Answers, *, numbered: bool) -> dict[str, Any]:
@@ -185,7 +174,7 @@ def _template(checked: Checked, bodies: Sequence[bytes], *, several: bool, dry_r
 
 def _body_of(verdict: Verdict, because: bytes, told: Mapping[str, object]) -> bytes:
     """`because`: JSON, or the hole for it."""
-    shown = _escaped(_shown(verdict))[1:-1]
+    shown = _escaped(verdict.shown())[1:-1]
     return b'%b,"because":%b,"downstream":%b,"decision":"%%b"' % (shown, because, _escaped(told))
 
 
