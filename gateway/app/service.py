@@ -73,7 +73,7 @@ from gateway.web.api.desk_doors import Erasures, Links, Reports, ToldDoor
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
 from gateway.web.api.feed import ChangesDoor
 from gateway.web.api.health import PATH as DELETIONS
-from gateway.web.api.health import DsrDelete, Health, live, nobody_else
+from gateway.web.api.health import DsrDelete, Health, live
 from gateway.web.api.inside import InProcessChecker
 from gateway.web.api.log import LedgerDoor
 from gateway.web.api.observe import Observe, StandingDoor
@@ -304,9 +304,9 @@ class Doors:
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
             witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow, listed=self.listed,
             verified=NightlyVerify(self.folder, consent.clock), epochs=EpochsAlarm(self.folder),
-            others=self.siblings.others if self.siblings else nobody_else,
+            others=self.siblings.others if self.siblings else None,
         )  # fmt: skip
-        queries = DisclosureQueries(consent, self.folder, credentials, proofs)
+        queries = DisclosureQueries(consent, credentials, proofs, self.folder)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, self.decided, *limits)
         return [

@@ -36,7 +36,7 @@ from gateway.signals.lines import Line
 from gateway.terms import DataClass
 from gateway.web.shell import access_report, auth, desk_call, wire
 from gateway.web.shell.problem import Problem, problem_of
-from gateway.web.shell.proof import Proofs, ProofStated
+from gateway.web.shell.proof import Proofs, ProofStated, ProvedDoor
 
 MOST = 2**53 - 1  # what an entry may hold (RFC 8785)
 Number = Annotated[int, Meta(ge=0, le=MOST)]
@@ -180,14 +180,12 @@ class DisclosuresReceived(Struct):
     ignored: list[wire.IgnoredMember]
 
 
-class DisclosureQueries:
+class DisclosureQueries(ProvedDoor):
     """`POST /v1/disclosures/query`."""
 
-    def __init__(self, consent: Consent, folder: Path, credentials: Credentials, proofs: Proofs) -> None:
-        self._consent = consent
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs, folder: Path) -> None:
+        super().__init__(consent, credentials, proofs)
         self._folder = folder
-        self._credentials = credentials
-        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
         key = auth.anybody(request, self._credentials)

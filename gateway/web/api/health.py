@@ -175,14 +175,6 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
-Others = Callable[[], Awaitable[Sequence[Counted]]]  # what other processes of this service counted
-
-
-async def nobody_else() -> Sequence[Counted]:
-    """The others of a process that serves alone."""
-    return ()
-
-
 class StateOfHost(Alarming, Protocol):
     """Who keeps what checks read. `used`: how much of its room that takes, 0 to 1."""
 
@@ -197,7 +189,7 @@ class Health:
     telling: Telling
     credentials: Credentials
     counters: Metrics
-    others: Others
+    others: Callable[[], Awaitable[Sequence[Counted]]] | None  # what other processes of this service counted
     shown: list[Document]
     environment: str
     state: StateOfHost
@@ -278,7 +270,8 @@ class Health:
         self.counters.lists_due(await asyncio.to_thread(self.listed.days_left))
         if position is not None:
             self.counters.entries.set(position)
-        return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")
+        others = await self.others() if self.others else ()
+        return Response(self.counters.text(others), media_type="text/plain; version=0.0.4")
 
     def _lines(self) -> tuple[bool, bool]:
         kept = self.consent.kept
