@@ -34,7 +34,7 @@ def rehearse(settings: Settings, folder: Path, *, only: str = "", dev: bool = Fa
     not there yet. `dev` as in `stage.quiet`.
     """
     start, wanted = datetime.now(UTC), [way for way in ways.every(settings) if only in way.name]
-    closed = {way.name: why for way in wanted if (why := way.closed(settings))}
+    closed = {way.name: way.closed for way in wanted if way.closed}
     outcomes, seen = asyncio.run(
         _played(
             stages.build(folder),

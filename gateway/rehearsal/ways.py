@@ -5,7 +5,7 @@ A way that is open in the operator's configuration is rehearsed; one that is not
 Whoever adds a source, a door, a signal, a consent tool or a language adds its way here: a test compares them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.consent.tokens import CHANNELS as LINKED
@@ -16,13 +16,8 @@ from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES, Man
 from gateway.web.pages.marketing import CHANNELS, CPNI
 from gateway.web.shell import words
 
-Closed = Callable[[Settings], str]
 ENDS_TEXTS = (Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
 VISITED, PHONE = ("browser",), ("gaid",)
-
-
-def _open(_: Settings) -> str:
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class Way:
     carries: bool = True
     beside: Mapping[str, object] = field(default_factory=dict)
     page: tuple[Mapping[str, str], str] | None = None
-    closed: Closed = _open
+    closed: str = ""
 
 
 def every(settings: Settings) -> list[Way]:
@@ -74,7 +69,7 @@ def _pages(settings: Settings) -> Iterator[Way]:
         "/authz/nginx",
         acts.comes_back,
         carries=False,
-        closed=_without_id,
+        closed=_without_id(settings),
     )
     yield Way(
         "Sec-GPC once, then the site's token alone",
@@ -82,7 +77,7 @@ def _pages(settings: Settings) -> Iterator[Way]:
         "/authz/nginx",
         acts.is_handed_on,
         carries=False,
-        closed=_without_id,
+        closed=_without_id(settings),
     )
     status = "/privacy-choices/status"
     yield _visited(settings, Way("Sec-GPC to the page's status", Source.GPC, status, acts.asks_status))
@@ -112,7 +107,7 @@ def _cookies(settings: Settings) -> Iterator[Way]:
             "/authz/nginx",
             acts.visits(headers),
             carries=sample.act,
-            closed=_named_by_the_site(tool),
+            closed=_without_group(tool, settings),
         )
         yield _visited(settings, way, headers)
 
@@ -126,7 +121,7 @@ def _visited(settings: Settings, way: Way, headers: Mapping[str, str] | None = N
     if way.carries and settings.account.header:
         return replace(way, of=("account",))
     if headers is None:
-        return replace(way, closed=_without_id)
+        return replace(way, closed=_without_id(settings))
     return replace(way, act=None, page=(headers, "/page"), carries=False)
 
 
@@ -142,10 +137,9 @@ def said_by(name: str, settings: Settings) -> tuple[Purpose, ...]:
     return settings.ad_choices.purposes if name in acts.OF_ADS else SIGNAL_PURPOSES
 
 
-def _named_by_the_site(tool: str) -> Closed:
-    if tool not in acts.NAMED_BY_THE_SITE:
-        return _open
-    return lambda settings: "" if tool in settings.consent_tools else f"consent_tools.{tool} names no group"
+def _without_group(tool: str, settings: Settings) -> str:
+    wants = tool in acts.NAMED_BY_THE_SITE and tool not in settings.consent_tools
+    return f"consent_tools.{tool} names no group" if wants else ""
 
 
 def _forms() -> Iterator[Way]:
@@ -228,16 +222,13 @@ def _marketing(settings: Settings) -> Iterator[Way]:
             acts.clicks(channel),
             purposes=(channel,),
             of=("email",),
-            closed=_without_site,
+            closed="" if settings.site.url else "site.url is empty: no link can be made",
         )
 
 
-def _without_site(settings: Settings) -> str:
-    return "" if settings.site.url else "site.url is empty: no link can be made"
-
-
 def _participant(settings: Settings) -> Iterator[Way]:
-    purposes = settings.ad_choices.purposes
+    options = settings.ad_choices
+    is_open = options.participant and options.redirect_hosts and options.referers
     doors = {
         "web": ("/adchoices", VISITED),
         "token": ("/adchoices/pr.png", ("email",)),
@@ -249,12 +240,7 @@ def _participant(settings: Settings) -> Iterator[Way]:
             Source.AD_CHOICES,
             door,
             acts.asks_participant(how),
-            purposes=purposes,
+            purposes=options.purposes,
             of=of,
-            closed=_no_participant,
+            closed="" if is_open else "ad_choices.participant is 0",
         )
-
-
-def _no_participant(settings: Settings) -> str:
-    hosts = settings.ad_choices.redirect_hosts and settings.ad_choices.referers
-    return "" if settings.ad_choices.participant and hosts else "ad_choices.participant is 0"

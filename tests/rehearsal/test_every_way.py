@@ -129,10 +129,9 @@ def test_every_language_of_the_form_and_every_channel_of_a_link_has_a_way(every)
     assert {f"one click, {channel}" for channel in tokens.CHANNELS} <= names
 
 
-def test_a_way_that_the_configuration_closes_is_told_with_the_option_that_closes_it(every, configured):
-    assert [way.name for way in every if way.closed(configured)] == []
-    shipped = inside.settings()
-    closed = {way.name: way.closed(shipped) for way in ways.every(shipped) if way.closed(shipped)}
+def test_a_way_that_the_configuration_closes_is_told_with_the_option_that_closes_it(every):
+    assert [way.name for way in every if way.closed] == []
+    closed = {way.name: way.closed for way in ways.every(inside.settings()) if way.closed}
     assert closed["AdChoices, web"] == "ad_choices.participant is 0"
     assert closed["one click, marketing_email"].startswith("site.url is empty")
     assert closed["cookie of typo3"].startswith("consent_tools.typo3")
