@@ -226,44 +226,38 @@ class Sample(NamedTuple):
     """
 
     cookie: str
-    source: Source
+    source: Source = Source.CMP_COOKIE
     act: bool = True
 
 
 TOOLS: Mapping[str, Sample] = {
     "iab": Sample(f"usprivacy={US_PRIVACY}", Source.US_PRIVACY),
-    "onetrust": Sample("OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0", Source.CMP_COOKIE),
-    "trustarc": Sample("notice_preferences=0:; notice_behavior=implied,us", Source.CMP_COOKIE),
-    "cookiebot": Sample("CookieConsent={necessary:true%2Cmarketing:false%2Cmethod:%27explicit%27}", Source.CMP_COOKIE),
-    "cookieyes": Sample(
-        "cookieyes-consent=consent:no,action:yes,necessary:yes,advertisement:no", Source.CMP_COOKIE
-    ),
-    "complianz": Sample("cmplz_marketing=deny; cmplz_banner-status=dismissed", Source.CMP_COOKIE),
-    "didomi": Sample("didomi_token=eyJwdXJwb3NlcyI6IHsiZGlzYWJsZWQiOiBbImFkdmVydGlzaW5nIl19fQ==", Source.CMP_COOKIE),
+    "onetrust": Sample("OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0"),
+    "trustarc": Sample("notice_preferences=0:; notice_behavior=implied,us"),
+    "cookiebot": Sample("CookieConsent={necessary:true%2Cmarketing:false%2Cmethod:%27explicit%27}"),
+    "cookieyes": Sample("cookieyes-consent=consent:no,action:yes,necessary:yes,advertisement:no"),
+    "complianz": Sample("cmplz_marketing=deny; cmplz_banner-status=dismissed"),
+    "didomi": Sample("didomi_token=eyJwdXJwb3NlcyI6IHsiZGlzYWJsZWQiOiBbImFkdmVydGlzaW5nIl19fQ=="),
     "usercentrics": Sample(
         f"uc_settings={_json({'services': [{'id': 'marketing', 'status': False}]})}; uc_user_interaction=true",
-        Source.CMP_COOKIE,
     ),
     "fides": Sample(
         f"fides_consent="
         f"{_json({'consent': {'data_sales_and_sharing': False}, 'fides_meta': {'consentMethod': 'reject'}})}",
-        Source.CMP_COOKIE,
     ),
-    "c15t": Sample("c15t=c.necessary:1,c.functionality:1,i.t:1764000000000", Source.CMP_COOKIE),
-    "klaro": Sample(f"klaro={_json({'session': True, 'marketing': False})}", Source.CMP_COOKIE),
+    "c15t": Sample("c15t=c.necessary:1,c.functionality:1,i.t:1764000000000"),
+    "klaro": Sample(f"klaro={_json({'session': True, 'marketing': False})}"),
     "vanilla_cookieconsent": Sample(
-        f"cc_cookie={_json({'categories': ['necessary'], 'services': {'necessary': [], 'ads': []}})}", Source.CMP_COOKIE
+        f"cc_cookie={_json({'categories': ['necessary'], 'services': {'necessary': [], 'ads': []}})}"
     ),
-    "ketch": Sample("gpcsignal=true", Source.CMP_COOKIE),
-    "transcend": Sample(f"tcm={_json({'purposes': {'SaleOfInfo': False}, 'confirmed': True})}", Source.CMP_COOKIE),
-    "iubenda": Sample(f"_iub_cs-1234-uspr={_json({'s': False, 'sh': True, 'adv': True})}", Source.CMP_COOKIE),
-    "tarteaucitron": Sample("tarteaucitron=!gtag=true!facebookpixel=false", Source.CMP_COOKIE),
-    "shopify": Sample("_tracking_consent=3s.AMP_USCA_f_t_AAAA", Source.CMP_COOKIE),
-    "typo3": Sample("omCookieConsent=rehearsal.1,dismiss", Source.CMP_COOKIE),
-    "tealium": Sample("CONSENTMGR=c1:0|c3:0|ts:1721686992938|consent:true", Source.CMP_COOKIE, act=False),
-    "cookiefirst": Sample(
-        f"cookiefirst-consent={_json({'necessary': True, 'advertising': False})}", Source.CMP_COOKIE, act=False
-    ),
+    "ketch": Sample("gpcsignal=true"),
+    "transcend": Sample(f"tcm={_json({'purposes': {'SaleOfInfo': False}, 'confirmed': True})}"),
+    "iubenda": Sample(f"_iub_cs-1234-uspr={_json({'s': False, 'sh': True, 'adv': True})}"),
+    "tarteaucitron": Sample("tarteaucitron=!gtag=true!facebookpixel=false"),
+    "shopify": Sample("_tracking_consent=3s.AMP_USCA_f_t_AAAA"),
+    "typo3": Sample("omCookieConsent=rehearsal.1,dismiss"),
+    "tealium": Sample("CONSENTMGR=c1:0|c3:0|ts:1721686992938|consent:true", act=False),
+    "cookiefirst": Sample(f"cookiefirst-consent={_json({'necessary': True, 'advertising': False})}", act=False),
     "yahoo": Sample(f"gpp={GPP}; gpp_sid=8", Source.GPP),
     "trusted_server": Sample(f"__gpp={quote(GPP, safe='')}", Source.GPP),
     "consentmanager": Sample(f"__cmpconsentx36865={TC}", Source.TCF, act=False),
@@ -271,7 +265,6 @@ TOOLS: Mapping[str, Sample] = {
         f"FCCDCF={_json([None, None, None, [TC, AC, 'an-id'], None])}", Source.TCF, act=False
     ),
 }  # fmt: skip
-UNREADABLE_TOOLS = frozenset({"osano", "sourcepoint", "inmobi"})  # ids and ciphertexts, which say nothing to anybody
 NAMED_BY_THE_SITE = frozenset({"typo3"})  # its groups are numbers until [consent_tools] says what they are
 
 # The `signals` member of a call: a no of each of its members. With each, the source that the no is heard as.
@@ -303,11 +296,10 @@ HEADERS: Mapping[str, tuple[Mapping[str, str], Source]] = {
     "opt-out cookie": ({"Cookie": "optout=1"}, Source.AD_CHOICES),
 }
 # What an ad call's address says: it was said elsewhere, so it holds for that request.
-ADDRESSES: Mapping[str, str] = {
-    "us_privacy": US_PRIVACY, "gpp": quote(GPP), "gdpr_consent": TC, "addtl_consent": quote(AC),
-    "adchoices_signal": ADCHOICES,
-}  # fmt: skip
-ADDRESSED: Mapping[str, Source] = {
-    "us_privacy": Source.US_PRIVACY, "gpp": Source.GPP, "gdpr_consent": Source.TCF,
-    "addtl_consent": Source.ADDITIONAL_CONSENT, "adchoices_signal": Source.AD_CHOICES,
-}  # fmt: skip
+ADDRESSES: Mapping[str, tuple[str, Source]] = {
+    "us_privacy": (US_PRIVACY, Source.US_PRIVACY),
+    "gpp": (quote(GPP), Source.GPP),
+    "gdpr_consent": (TC, Source.TCF),
+    "addtl_consent": (quote(AC), Source.ADDITIONAL_CONSENT),
+    "adchoices_signal": (ADCHOICES, Source.AD_CHOICES),
+}

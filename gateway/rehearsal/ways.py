@@ -85,10 +85,10 @@ def _pages(settings: Settings) -> Iterator[Way]:
     for name, source, said in (("gpc", Source.GPC, {"gpc": True}), ("gpp", Source.GPP, gpp)):
         act = acts.tells_by_script(said)
         yield _visited(settings, Way(f"{name} by the page's script", source, "/privacy-choices/observe", act))
-    for name, text in acts.ADDRESSES.items():
+    for name, (text, source) in acts.ADDRESSES.items():
         yield Way(
             f"{name} in an address",
-            acts.ADDRESSED[name],
+            source,
             "/authz/nginx",
             None,
             said_by(name, settings),
@@ -196,14 +196,8 @@ def _beside(settings: Settings) -> Iterator[Way]:
 
 
 def _desk() -> Iterator[Way]:
-    sources = {
-        Manner.EMAIL: Source.EMAIL,
-        Manner.PHONE: Source.PHONE,
-        Manner.LETTER: Source.LETTER,
-        Manner.AGENT: Source.AGENT,
-        Manner.SMS: Source.SMS,
-    }
-    for manner, source in sources.items():
+    for manner in (Manner.EMAIL, Manner.PHONE, Manner.LETTER, Manner.AGENT, Manner.SMS):
+        source = Source(manner.value)
         act = acts.chooses("phone", manner=manner, source=source)
         yield Way(f"desk, {manner}", source, "/v1/choices", act, purposes=ALL_PURPOSES, of=("phone",))
     yield Way("desk, import", Source.IMPORT, "/v1/choices", acts.imports, purposes=ALL_PURPOSES, of=("email",))
