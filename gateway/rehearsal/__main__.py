@@ -35,23 +35,17 @@ def rehearse(settings: Settings, folder: Path, *, only: str = "", dev: bool = Fa
     """
     start, wanted = datetime.now(UTC), [way for way in ways.every(settings) if only in way.name]
     closed = {way.name: way.closed for way in wanted if way.closed}
-    outcomes, seen = asyncio.run(
-        _played(
-            stages.build(folder),
-            stages.quiet(settings, dev=dev),
-            [way for way in wanted if way.name not in closed],
-            settings,
-        )
-    )
+    is_open = [way for way in wanted if not way.closed]
+    outcomes, seen = asyncio.run(_played(folder, stages.quiet(settings, dev=dev), is_open, settings))
     return Rehearsal(
         secrets.token_bytes(16), start, datetime.now(UTC), told_to_recipients(settings, outcomes, closed, seen)
     )
 
 
 async def _played(
-    built: stages.Built, quiet: Settings, wanted: Sequence[Way], settings: Settings
+    folder: Path, quiet: Settings, wanted: Sequence[Way], settings: Settings
 ) -> tuple[dict[str, RehearsalOutcome], list[outside.Trouble]]:
-    async with stages.opened(built, quiet) as stage:
+    async with stages.opened(folder, quiet) as stage:
         cast = Cast(stage)
         outcomes = {way.name: await judge(way, stage, cast) for way in wanted}
     return outcomes, await outside.look(settings.rehearsal.pages, linked=settings.site.mode != "no_link")

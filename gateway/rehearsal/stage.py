@@ -127,33 +127,24 @@ def name_of(wanted: str, settings: Settings) -> str:
     return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An installation that was made for a rehearsal, and the keys of its callers."""
-
-    folder: Path
-    secret: str
-    in_apps: str
-
-
-def build(folder: Path) -> Built:
-    """Makes it in `folder`, which is not there yet."""
-    composition.migrate(folder)
-    secret = api_keys.add_api_key(folder, "rehearsal", ("check", "choose", "share", "desk"), publishable=False)
-    return Built(folder, secret, api_keys.add_api_key(folder, "rehearsal-app", ("choose",), publishable=True))
-
-
 @contextlib.asynccontextmanager
-async def opened(built: Built, settings: Settings) -> AsyncIterator[Stage]:
-    """Serves it in this process: no socket, and the application's own way from the request to the answer. `settings`
-    are quiet ones.
+async def opened(folder: Path, settings: Settings) -> AsyncIterator[Stage]:
+    """Makes an installation in `folder`, which is not there yet, and serves it in this process: no socket, and the
+    application's own way from the request to the answer. `settings` are quiet ones.
     """
+    desk, in_apps = await asyncio.to_thread(_built, folder)
     addresses = Addresses({PUBLIC_PORT: frozenset({PUBLIC}), INTERNAL_PORT: frozenset({INTERNAL})})
-    app = service.build(built.folder, settings, addresses, place=lambda _: PLACE)
-    secrets = await asyncio.to_thread(secret_files.load_secrets, built.folder)
+    app = service.build(folder, settings, addresses, place=lambda _: PLACE)
+    secrets = await asyncio.to_thread(secret_files.load_secrets, folder)
     async with _living(app), _client(app, PUBLIC_PORT) as public, _client(app, INTERNAL_PORT) as internal:
-        desk, in_apps = _bearer(built.secret), _bearer(built.in_apps)
-        yield Stage(settings, settings.registry(), public, internal, desk, in_apps, secrets)
+        yield Stage(settings, settings.registry(), public, internal, _bearer(desk), _bearer(in_apps), secrets)
+
+
+def _built(folder: Path) -> tuple[str, str]:
+    """The keys of its callers: one of every scope that is used, and a publishable one."""
+    composition.migrate(folder)
+    desk = api_keys.add_api_key(folder, "rehearsal", ("check", "choose", "share", "desk"), publishable=False)
+    return desk, api_keys.add_api_key(folder, "rehearsal-app", ("choose",), publishable=True)
 
 
 def _bearer(key: str) -> dict[str, str]:
