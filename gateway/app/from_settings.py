@@ -33,7 +33,7 @@ from gateway.delivery import ddrf
 from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.guard import EVERYWHERE
-from gateway.delivery.webhook import Courier, DeletionPost, Post
+from gateway.delivery.webhook import Courier, DeletionPost
 from gateway.desk import agent_requests
 from gateway.desk.outbox import OutboxKind
 from gateway.desk.own_systems import PREFIX
@@ -141,7 +141,7 @@ def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
     """How each recipient is told: one way each; two where deletions go another way than the rest."""
     allowed = settings.delivery.allowed(dev=dev)
-    outside, inside = Post(Courier(allowed)), Post(Courier(EVERYWHERE))
+    outside, inside = Courier(allowed), Courier(EVERYWHERE)
     real = settings.environment.is_production  # elsewhere nothing about anybody reaches a receiver (I24)
     by_framework = {name: item.ddrf for name, item in settings.recipients.items() if item.ddrf and real}
     found = []
@@ -157,7 +157,7 @@ def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[Del
             DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
         ]
     own = {PREFIX + name: item.endpoint for name, item in settings.systems.items() if item.endpoint and real}
-    deletions = DeletionPost(Courier(EVERYWHERE))
+    deletions = DeletionPost(EVERYWHERE)
     found += [DeliveryWay(name, url, deletions, OutboxKind.DELETES) for name, url in own.items()]
     found += [DeliveryWay(name, url, inside, OutboxKind.OTHERS) for name, url in own.items()]
     called = {agent_requests.recipient_of(name): item.callback for name, item in settings.agents.items() if real}

@@ -34,7 +34,7 @@ import structlog
 
 from gateway.delivery import webhook
 from gateway.delivery.guard import EVERYWHERE
-from gateway.delivery.webhook import Courier
+from gateway.delivery.webhook import Courier, Parcel
 from gateway.keys.secret_files import Secrets
 
 
@@ -220,7 +220,8 @@ class TextMessages:
             return False
         body = orjson.dumps({"type": "code", "to": to, "text": letter.text, "language": letter.language})
         name = "msg_" + random.token_urlsafe(16)
-        return (await self._courier.post(self._endpoint, self._secrets, name, self._clock(), body)).taken
+        parcel = Parcel(name, body, self._endpoint, self._secrets)
+        return (await self._courier.carry(parcel, self._clock())).taken
 
     def alarms(self) -> list[str]:
         """That texts cost more than they should."""

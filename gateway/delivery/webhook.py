@@ -1,5 +1,5 @@
 """A signed message to a recipient: how it is made, posted and tried again. `gateway.consent.telling` calls it. Every
-way of telling has the shape `Carrier`: the plain one (`Post`), and the one of deletions in the operator's own systems
+way of telling has the shape `Carrier`: the plain one (`Courier`), and that of deletions in the operator's own systems
 (`DeletionPost`), taken only once the system says in its answer that it deleted.
 
 A message is signed in the form of the Standard Webhooks specification (version 1.0).
@@ -138,16 +138,32 @@ def signed(keys: Sequence[bytes], name: str, at: datetime, body: bytes) -> dict[
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message as it goes out. `name` is the same at every try. `keys` sign, the newest first."""
+
+    name: str
+    body: bytes = field(repr=False)
+    endpoint: str
+    keys: Sequence[bytes] = field(repr=False)
+
+
+class Carrier(Protocol):
+    """Tries once, in a bounded time; never raises for what the network or the receiver does."""
+
+    async def carry(self, parcel: Parcel, at: datetime) -> Tried: ...
+    async def close(self) -> None: ...
+
+
 class Courier:
-    """Posts for recipients. `allowed`: networks beside the public internet that messages may go to."""
+    """The plain way: a Standard Webhook. `allowed`: networks beside the public internet that messages may go to."""
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._outgoing = Outgoing(allowed)
 
-    async def post(self, endpoint: str, keys: Sequence[bytes], name: str, at: datetime, body: bytes) -> Tried:
-        """Posts a signed message. Never raises for what the network or the receiver does."""
-        headers = {"Content-Type": "application/json", **signed(keys, name, at, body)}
-        return await self.send("POST", endpoint, at, headers=headers, body=body)
+    async def carry(self, parcel: Parcel, at: datetime) -> Tried:
+        headers = {"Content-Type": "application/json", **signed(parcel.keys, parcel.name, at, parcel.body)}
+        return await self.send("POST", parcel.endpoint, at, headers=headers, body=parcel.body)
 
     async def send(
         self,
@@ -177,67 +193,25 @@ class Courier:
         await self._outgoing.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One message as it goes out. `name` is the same at every try. `keys` sign, the newest first."""
-
-    name: str
-    body: bytes = field(repr=False)
-    endpoint: str
-    keys: Sequence[bytes] = field(repr=False)
-
-
-class Carrier(Protocol):
-    """Tries once, in a bounded time; never raises for what the network or the receiver does."""
-
-    async def carry(self, parcel: Parcel, at: datetime) -> Tried: ...
-    async def close(self) -> None: ...
-
-
-class Post:
-    """The plain way: a Standard Webhook. `courier` is shared: whoever made it, and this, may close it."""
-
-    def __init__(self, courier: Courier) -> None:
-        self._courier = courier
-
-    async def carry(self, parcel: Parcel, at: datetime) -> Tried:
-        return await self._courier.post(parcel.endpoint, parcel.keys, parcel.name, at, parcel.body)
-
-    async def close(self) -> None:
-        await self._courier.close()
-
-
 DELETED, REFUSED, NOT_YET = "deleted", "refused", "not yet deleted"
 NAMES_NOBODY = "names nobody: the officer's"
 
 
-class _SystemWord(msgspec.Struct):
-    """What a system says in its answer."""
+class _Said(msgspec.Struct):
+    """Of a message, whom it names; of a system's answer, its word."""
 
-    status: str = ""
-
-
-class _Asked(msgspec.Struct):
-    """Of a message: whom it names."""
-
-    identifiers: list[msgspec.Raw] = []
+    status: object = ""
+    identifiers: object = ()
 
 
-def _is_anybody(body: bytes) -> bool:
+def _said(body: bytes) -> _Said:
     try:
-        return bool(msgspec.json.decode(body, type=_Asked).identifiers)
-    except msgspec.DecodeError:
-        return False
+        return msgspec.json.decode(body, type=_Said)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Said()
 
 
-def _word(body: bytes) -> str:
-    try:
-        return msgspec.json.decode(body, type=_SystemWord).status
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-
-
-class DeletionPost(Post):
+class DeletionPost(Courier):
     """A system answers with a JSON object: `{"status": "deleted"}` once nothing is left but what a suppression needs,
     or nothing ever was; `{"status": "refused"}` where it will not, which makes it the officer's at once. Whoever says
     anything else, or nothing, takes longer and is asked again, under the same id.
@@ -245,12 +219,12 @@ class DeletionPost(Post):
 
     async def carry(self, parcel: Parcel, at: datetime) -> Tried:
         """Of a message that names nobody any answer would be the word of somebody who did nothing."""
-        if not _is_anybody(parcel.body):
+        if not _said(parcel.body).identifiers:
             return Tried(PostOutcome.REFUSED, NAMES_NOBODY)
         tried = await super().carry(parcel, at)
         if not tried.taken:
             return tried
-        word = _word(tried.body)
+        word = _said(tried.body).status
         if word == DELETED:
             return Tried(PostOutcome.TAKEN, DELETED)
         return Tried(PostOutcome.REFUSED, REFUSED) if word == REFUSED else Tried(PostOutcome.LATER, NOT_YET, tried.wait)

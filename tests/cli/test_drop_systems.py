@@ -15,7 +15,7 @@ from gateway.app import from_settings
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
 from gateway.cli.root import group
-from gateway.delivery.webhook import Post
+from gateway.delivery.webhook import Courier
 from gateway.desk import own_systems
 from gateway.desk.recipient_holdings import Left, note_held
 from gateway.ledger import schema
@@ -97,7 +97,7 @@ def test_what_an_officer_takes_with_recipients_messages_is_nobody_s_word_that_it
 def test_the_control_a_system_whose_every_answer_counts_as_its_word_is_answered_as_deleted(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(from_settings, "DeletionPost", Post)
+    monkeypatch.setattr(from_settings, "DeletionPost", Courier)
     with own_system(ANA) as warehouse:
         warehouse.says = {"status": "tonight"}
         broker = Broker(folder, tmp_path, warehouse=warehouse.url)

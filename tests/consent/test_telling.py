@@ -21,7 +21,7 @@ from gateway.delivery import ddrf, webhook
 from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
+from gateway.delivery.webhook import Courier, PostOutcome, Tried
 from gateway.desk import disclosures, outbox
 from gateway.desk.disclosures import Intended
 from gateway.desk.forgetting.erasure import ErasureOrder
@@ -44,7 +44,7 @@ class Desk:
         self.subject = house.consent.people.name([named("gaid", GAID)]).subjects[0]
 
     def telling(self, allowed=LOOPBACK, **endpoints):
-        carrier = Post(Courier(allowed))
+        carrier = Courier(allowed)
         ways = [DeliveryWay(name, url, carrier) for name, url in endpoints.items()]
         return Telling(self.folder, self.house.writer, ways, self.house.secrets, lambda: self.at, CALENDAR, ignored)
 
@@ -467,7 +467,7 @@ async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_t
     """While it runs beside the service, too: one way that fails ends no other, now or later."""
     await desk.erase()
     with listener() as (url, arrived):
-        ways = [DeliveryWay("teemo", "vendor.example", Breaks()), DeliveryWay("matching", url, Post(Courier(LOOPBACK)))]
+        ways = [DeliveryWay("teemo", "vendor.example", Breaks()), DeliveryWay("matching", url, Courier(LOOPBACK))]
         telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
         async with telling.running():
             with anyio.fail_after(60):
@@ -491,7 +491,7 @@ async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_
 
     monkeypatch.setattr(outbox, "split_deletions", breaks)
     with listener() as (url, arrived):
-        carrier = Post(Courier(LOOPBACK))
+        carrier = Courier(LOOPBACK)
         ways = [DeliveryWay(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]
         telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
         async with telling.running():

@@ -9,7 +9,7 @@ from delivery.test_post import listener
 
 from gateway.delivery import guard, webhook
 from gateway.delivery.guard import EVERYWHERE, LOOPBACK, may_connect
-from gateway.delivery.webhook import Courier
+from gateway.delivery.webhook import Courier, Parcel
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ def answers(monkeypatch, *addresses):
 async def tried(url, allowed=()):
     courier = Courier(allowed)
     try:
-        return await courier.post(url, [b"k" * 32], "msg_1", AT, b"{}")
+        return await courier.carry(Parcel("msg_1", b"{}", url, [b"k" * 32]), AT)
     finally:
         await courier.close()
 

@@ -21,7 +21,7 @@ from gateway.delivery import forwarding, outgoing, webhook
 from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
-from gateway.delivery.webhook import Courier
+from gateway.delivery.webhook import Courier, Parcel
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -141,7 +141,7 @@ async def forwarded(url):
 async def told(url):
     courier = Courier(LOOPBACK)
     try:
-        return (await courier.post(url, [b"k" * 32], "msg_1", AT, b"{}")).taken
+        return (await courier.carry(Parcel("msg_1", b"{}", url, [b"k" * 32]), AT)).taken
     finally:
         await courier.close()
 
@@ -217,8 +217,8 @@ async def test_an_endpoint_that_is_gone_is_not_gone_for_rows_that_come_later():
     answers = [b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"]
     with answering(lambda wire: wire.sendall(answers.pop(0))) as (address, _):
         courier = Courier(LOOPBACK)
-        first = await courier.post(f"http://{address}/", [b"k" * 32], "msg_1", AT, b"{}")
-        second = await courier.post(f"http://{address}/", [b"k" * 32], "msg_1", AT, b"{}")
+        first = await courier.carry(Parcel("msg_1", b"{}", f"http://{address}/", [b"k" * 32]), AT)
+        second = await courier.carry(Parcel("msg_1", b"{}", f"http://{address}/", [b"k" * 32]), AT)
         await courier.close()
     assert (first.outcome, second.outcome) == (webhook.PostOutcome.GONE, webhook.PostOutcome.TAKEN)
 

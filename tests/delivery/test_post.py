@@ -13,7 +13,7 @@ from support.ports import free_port
 
 from gateway.delivery import webhook
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.webhook import Courier
+from gateway.delivery.webhook import Courier, Parcel
 from gateway.keys.secret_files import Secrets
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def listener(status: int = 200, **headers: str):
 async def send(url, keys=(b"k" * 32,)):
     courier = Courier(LOOPBACK)
     try:
-        return await courier.post(url, keys, "msg_1", AT, b'{"type":"delete"}')
+        return await courier.carry(Parcel("msg_1", b'{"type":"delete"}', url, keys), AT)
     finally:
         await courier.close()
 
@@ -86,7 +86,7 @@ async def test_a_receiver_checks_it_with_the_specifications_own_library():
     secret, at = b"k" * 32, datetime.now(UTC)  # the library takes no message older than five minutes
     with listener() as (url, arrived):
         courier = Courier(LOOPBACK)
-        assert (await courier.post(url, [secret], "msg_1", at, b'{"type":"opt_out"}')).taken
+        assert (await courier.carry(Parcel("msg_1", b'{"type":"opt_out"}', url, [secret]), at)).taken
         await courier.close()
     [(headers, body)] = arrived
     assert Webhook(webhook.printed(secret)).verify(body, headers) == {"type": "opt_out"}
