@@ -452,9 +452,9 @@ class Sharing:
                 break
             rows = [item.out for item in ready.values()]
             key = secrets.token_hex(16)
-            answer = await self._forwarder.send(recipient.endpoint, key, rows, deadline, to=recipient.name)
-            outcome = "sent" if answer.outcome is ForwardOutcome.SENT else "unknown"
-            if answer.outcome is not ForwardOutcome.LATE:
+            became = await self._forwarder.send(recipient.endpoint, key, rows, deadline, to=recipient.name)
+            outcome = "sent" if became is ForwardOutcome.SENT else "unknown"
+            if became is not ForwardOutcome.LATE:
                 break
         await self._mark(recipient, batch, ready, outcome)
         await self._mark(recipient, batch, stopped, NOT_SENT)

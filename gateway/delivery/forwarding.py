@@ -33,12 +33,6 @@ class ForwardOutcome(Enum):
     LATE = "late"  # the deadline passed before the first byte of the body; nothing left
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
-    outcome: ForwardOutcome
-    detail: str
-
-
 class _TooLate(Exception):
     """Connecting took longer than the check is good for."""
 
@@ -80,7 +74,7 @@ class Forwarder:
 
     async def send(
         self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float, *, to: str = ""
-    ) -> Sending:
+    ) -> ForwardOutcome:
         """Posts one chunk to the recipient of that name. Never raises for what the network, the receiver or a file of
         the credential does. The body starts before `deadline` (on the monotonic clock) or not at all: waiting for a
         connection must not outlive the check.
@@ -100,15 +94,14 @@ class Forwarder:
                 )  # fmt: skip
         except CredentialUnreadable as error:
             log.error("rows were not sent", recipient=to, why=str(error))  # noqa: TRY400 - where it happened says nothing
-            return Sending(ForwardOutcome.REFUSED, "its credential cannot be read")
+            return ForwardOutcome.REFUSED
         except _TooLate:
-            return Sending(ForwardOutcome.LATE, "the connection took too long")
+            return ForwardOutcome.LATE
         except NoHttpAnswer as none:
-            return Sending(ForwardOutcome.UNKNOWN if none.reached else ForwardOutcome.REFUSED, none.why)
+            return ForwardOutcome.UNKNOWN if none.reached else ForwardOutcome.REFUSED
         if answer.is_success:
-            return Sending(ForwardOutcome.SENT, str(answer.status))
-        broken = answer.status >= SERVER_ERROR
-        return Sending(ForwardOutcome.UNKNOWN if broken else ForwardOutcome.REFUSED, str(answer.status))
+            return ForwardOutcome.SENT
+        return ForwardOutcome.UNKNOWN if answer.status >= SERVER_ERROR else ForwardOutcome.REFUSED
 
     async def _shown(self, to: str, endpoint: str, key: str, body: bytes) -> tuple[_Connections, dict[str, str]]:
         """By which connections a chunk goes, and in which headers it says whose it is. Raises `CredentialUnreadable`.

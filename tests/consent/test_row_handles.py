@@ -14,7 +14,7 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.files import Filing
 from gateway.consent.share import ShareRow
-from gateway.delivery.forwarding import ForwardOutcome, Sending
+from gateway.delivery.forwarding import ForwardOutcome
 from gateway.desk.disclosures import Acknowledged
 from gateway.keys import secret_files
 from gateway.settings.load import SettingsRefused
@@ -67,7 +67,7 @@ async def test_the_recipient_of_a_forwarded_row_does_not_get_the_id_and_the_call
 
     async def send(endpoint, key, rows, deadline, *, to):
         batches.append((endpoint, key, json.dumps(rows)))
-        return Sending(ForwardOutcome.SENT, "")
+        return ForwardOutcome.SENT
 
     with opened() as house:
         house.sharing._forwarder.send = send

@@ -16,7 +16,7 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent import check, tokens
 from gateway.consent.share import GROUP, ShareRow
-from gateway.delivery.forwarding import ForwardOutcome, Sending
+from gateway.delivery.forwarding import ForwardOutcome
 from gateway.desk import disclosures, outbox, recipient_holdings
 from gateway.desk.disclosures import CHUNK, Acknowledged
 from gateway.desk.forgetting import erasure
@@ -47,8 +47,7 @@ class Receiver:
         self.batches.append((endpoint, key, [dict(row) for row in rows]))
         if self._at_send:
             await asyncio.to_thread(self._at_send)
-        outcome = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return Sending(outcome, "")
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def close(self):
         pass
@@ -294,8 +293,8 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
             self.batches.append((endpoint, key, [dict(row) for row in rows]))
             if first:
                 await asyncio.to_thread(meanwhile)
-                return Sending(ForwardOutcome.LATE, "")
-            return Sending(ForwardOutcome.SENT, "")
+                return ForwardOutcome.LATE
+            return ForwardOutcome.SENT
 
     sharing._forwarder = receiver = Slow()
     first, second = await sharing.share(teemo, [row(1), row(2)])

@@ -76,9 +76,7 @@ async def send(url, credential, *, times=1, before=lambda number: None):
     try:
         for number in range(times):
             before(number)
-            found.append(
-                (await forwarder.send(f"{url}/rows", f"key-{number}", ROWS, time.monotonic() + 20, to="teemo")).outcome
-            )
+            found.append(await forwarder.send(f"{url}/rows", f"key-{number}", ROWS, time.monotonic() + 20, to="teemo"))
     finally:
         await forwarder.close()
     return found
@@ -421,7 +419,7 @@ async def test_sends_that_begin_together_share_connections_and_replaced_ones_are
 
         async def five():
             sends = (forwarder.send(url, f"key-{n}", ROWS, time.monotonic() + 20, to="teemo") for n in range(5))
-            return {each.outcome for each in await asyncio.gather(*sends)}
+            return {*await asyncio.gather(*sends)}
 
         assert await five() == {SENT}
         assert (len(made), closed) == (1, [])

@@ -44,7 +44,7 @@ async def forwarder():
 
 
 async def send(forwarder, url, seconds=5.0):
-    return (await forwarder.send(url, "key-1", ROWS, time.monotonic() + seconds)).outcome
+    return await forwarder.send(url, "key-1", ROWS, time.monotonic() + seconds)
 
 
 async def test_the_recipient_gets_each_row_with_its_id_and_a_key_to_repeat_by(forwarder):

@@ -135,7 +135,7 @@ async def forwarded(url):
         sent = await forwarder.send(url, "key", [{"id": "r1"}], time.monotonic() + 60)
     finally:
         await forwarder.close()
-    return sent.outcome is forwarding.ForwardOutcome.SENT
+    return sent is forwarding.ForwardOutcome.SENT
 
 
 async def told(url):

@@ -12,7 +12,7 @@ from support.people import gaid, named
 from web.test_check import ask, grant
 from web.test_share import NDJSON, linked, row, share
 
-from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 
 pytestmark = pytest.mark.anyio
 __all__ = ["linked"]
@@ -180,7 +180,7 @@ async def test_rows_that_are_forwarded_without_end_hear_the_same(tmp_path, monke
 
     async def send(self, endpoint, key, rows, deadline, *, to):
         left.extend(each["ad_id"] for each in rows)
-        return Sending(ForwardOutcome.SENT, "")
+        return ForwardOutcome.SENT
 
     monkeypatch.setattr(Forwarder, "send", send)
     async with gateway(tmp_path, "forward") as client:

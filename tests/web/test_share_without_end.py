@@ -8,7 +8,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.share import Sharing
-from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
@@ -45,7 +45,7 @@ def sent(monkeypatch):
 
     async def send(self, endpoint, key, rows, deadline, *, to):
         ids.extend(handles[row["row"]] for row in rows)
-        return Sending(ForwardOutcome.SENT, "")
+        return ForwardOutcome.SENT
 
     monkeypatch.setattr(Forwarder, "send", send)
     monkeypatch.setattr(Sharing, "_handle", noted)
