@@ -234,27 +234,19 @@ KEPT = timedelta(hours=1)  # how long a recipient's file is believed; a key that
 AGAIN = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class DeletionKnown:
-    """A recipient's file, and when it was read."""
-
-    vendor: Vendor
-    at: datetime
-
-
 class Ddrf:
     """Carries one identifier's deletion. `endpoint` of a parcel: the recipient's domain."""
 
     def __init__(self, courier: Courier, signer: DeletionSigner) -> None:
         self._courier = courier
         self._signer = signer
-        self._known: dict[str, DeletionKnown] = {}
+        self._known: dict[str, tuple[Vendor, datetime]] = {}  # each file, and when it was read
 
     async def carry(self, parcel: Parcel, at: datetime) -> Tried:
         try:
-            known = await self._vendor(parcel.endpoint, at, KEPT)
+            vendor = await self._vendor(parcel.endpoint, at, KEPT)
             [identifier] = json.loads(parcel.body)["identifiers"]
-            return await self._ask(parcel, identifier, known.vendor, at)
+            return await self._ask(parcel, identifier, vendor, at)
         except Untrusted as untrusted:
             return Tried(PostOutcome.FAILED, str(untrusted))
 
@@ -272,12 +264,12 @@ class Ddrf:
     async def _acknowledged(self, parcel: Parcel, request: str, tried: Tried, at: datetime) -> Tried:
         """202 and 400 both come with an acknowledgement; without one that holds, nothing was acknowledged."""
         token = tried.body.decode("ascii", "replace").strip()
-        known = await self._vendor(parcel.endpoint, at, KEPT)
-        if not known.vendor.knows(_kid(token)):
-            known = await self._vendor(parcel.endpoint, at, AGAIN)
+        vendor = await self._vendor(parcel.endpoint, at, KEPT)
+        if not vendor.knows(_kid(token)):
+            vendor = await self._vendor(parcel.endpoint, at, AGAIN)
         host = issuer_of(parcel.endpoint)
         try:
-            said = acknowledged(token, request, host, self._signer.issuer, known.vendor.keys, at)
+            said = acknowledged(token, request, host, self._signer.issuer, vendor.keys, at)
         except Untrusted as untrusted:
             return Tried(
                 PostOutcome.FAILED, f"acknowledgement {untrusted}" if tried.taken else tried.answer, tried.wait
@@ -288,17 +280,18 @@ class Ddrf:
         outcome = PostOutcome.REFUSED if said.result in FOR_GOOD else PostOutcome.FAILED
         return Tried(outcome, answer, tried.wait, proof=token, proof_name=said.jti)
 
-    async def _vendor(self, domain: str, at: datetime, believed: timedelta) -> DeletionKnown:
+    async def _vendor(self, domain: str, at: datetime, believed: timedelta) -> Vendor:
         known = self._known.get(domain)
-        if known is None or at - known.at >= believed:
-            tried = await self._courier.send("GET", discovery(domain), at)
-            if not tried.taken:
-                raise Untrusted(f"its dsrdelete.json: {tried.answer}")
-            found = vendor(tried.body)
-            if not may_send_to(found.endpoint):
-                raise Untrusted("its endpoint is not https")
-            known = self._known[domain] = DeletionKnown(found, at)
-        return known
+        if known and at - known[1] < believed:
+            return known[0]
+        tried = await self._courier.send("GET", discovery(domain), at)
+        if not tried.taken:
+            raise Untrusted(f"its dsrdelete.json: {tried.answer}")
+        found = vendor(tried.body)
+        if not may_send_to(found.endpoint):
+            raise Untrusted("its endpoint is not https")
+        self._known[domain] = found, at
+        return found
 
     async def close(self) -> None:
         await self._courier.close()
