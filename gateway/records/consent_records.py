@@ -134,15 +134,6 @@ CONTEXT = {
     "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "skos": "http://www.w3.org/2004/02/skos/core#",
 }  # fmt: skip
-# The fields that the standard makes mandatory (its tables, by way of the guide to dpv-27560).
-MANDATORY = (
-    "schema_version", "record_id", "pii_principal_id",
-    "privacy_notice", "language", "purpose", "pii_information", "pii_controllers", "storage_locations",
-    "retention_period", "jurisdiction", "recipient_third_parties", "withdrawal_method",
-    "pii_type",
-    "party_id", "party_address", "party_name", "party_contact", "party_type",
-    "event_time", "validity_duration", "entity_id", "event_type", "event_state",
-)  # fmt: skip
 BROADER = {
     "sale": "dpv:SellDataToThirdParties", "targeted_ads": "dpv:TargetedAdvertising", "sharing": "dpv:Advertising",
     "marketing_email": "dpv:DirectMarketing", "marketing_mail": "dpv:DirectMarketing",
@@ -155,7 +146,9 @@ AT_ONCE, UNTIL_CHANGED = "the one transfer that was asked for", "until the perso
 
 
 def fields(material: Material) -> dict[str, Any]:
-    """The mandatory fields by name; empty where nothing is known."""
+    """The fields that the standard makes mandatory, by name (its tables, by way of the guide to dpv-27560); empty where
+    nothing is known.
+    """
     leaf, about = material.leaf, material.controller
     contact = about.get("contact") or about.get("email") or about.get("phone")
     return {
@@ -210,7 +203,7 @@ def render_iso_27560(material: Material) -> dict[str, Any]:
         },
         "dpv:hasConsentControl": {"@type": "dpv:WithdrawConsent", "dct:description": known["withdrawal_method"]},
         "dpv:hasConsentStatus": _event(known, material),
-        "missing": [name for name in MANDATORY if not known[name]],
+        "missing": [name for name, said in known.items() if not said],
     }
     told: dict[str, Any] = _without_empty(record)
     return {**told, "missing": record["missing"]}
