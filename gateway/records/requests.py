@@ -14,7 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +137,6 @@ def gone(folder: Path, start: date, end: date) -> int:
     """
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         return int(db.execute(GONE, {"start": day_begins(start), "end": day_begins(end)}).fetchone()[0])
-
-
-def gone_of(folder: Path, number: int) -> int:
-    """`gone` of a calendar year."""
-    return gone(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
-
-
-def year(folder: Path, number: int) -> Iterator[Request]:
-    """The requests of a calendar year."""
-    return between(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
 
 
 def _requests(db: sqlite3.Connection, rows: list[Any], keys_of: PersonOf | None) -> Iterator[Request]:

@@ -76,8 +76,9 @@ def yearly_report(folder: Path, year: int, place: str = "", today: date | None =
     said to come from there, US-CO or all of CA. `bodies_gone`: entries of the year without a body, told where there are
     any, for then the numbers are too small. Raises `LedgerRefused`, `sqlite3.Error`.
     """
-    headings, imported = _counted(requests.year(folder, year), place)
     first, last, now = date(year, 1, 1), date(year, 12, 31), today or datetime.now(UTC).date()
+    days = first, last + timedelta(days=1)
+    headings, imported = _counted(requests.between(folder, *days), place)
     begun = _begun(folder)
     told = {
         name: heading.told()
@@ -85,12 +86,12 @@ def yearly_report(folder: Path, year: int, place: str = "", today: date | None =
         if heading.received or (first <= now and name in begun and begun[name] <= last)
     }
     within = {name: begun[name].isoformat() for name in told if name in begun and first < begun[name] <= last}
-    gone = requests.gone_of(folder, year)
+    gone = requests.gone(folder, *days)
     of = {"place": place} if place else {}
     more: dict[str, Any] = {"bodies_gone": gone} if gone else {}
     if imported or OPT_OUT in told:
         more[IMPORTED] = imported
-    if listed := _listed(folder, year, place):
+    if listed := _listed(folder, *days, place):
         more[DROP] = listed
     return {"year": year, **of, **more, **({"counted_from": within} if within else {}), **told}
 
@@ -114,10 +115,10 @@ def _is_of(said: str, place: str) -> bool:
     return not place or any(place in {each, each.partition("-")[0]} for each in said.split(","))
 
 
-def _listed(folder: Path, year: int, place: str) -> dict[str, Any]:
+def _listed(folder: Path, start: date, end: date, place: str) -> dict[str, Any]:
     """By the day of the download, each under its answer that stands. Empty: no list of that year was taken."""
     with contextlib.closing(store_in(folder).open_to_read()) as db:
-        counted = deletion_orders.counted_between(db, date(year, 1, 1), date(year, 12, 31) + timedelta(days=1))
+        counted = deletion_orders.counted_between(db, start, end)
     found, days = Counter[str](), list[int]()
     for each in counted:
         if _is_of(each.place, place):
