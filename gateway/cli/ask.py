@@ -51,7 +51,7 @@ def check(
 ) -> None:
     ask = options.asked(recipient, values)
     with options.house(data, file, dev=dev) as house:
-        verdict = house.consent.check(ask).verdicts[recipient]
+        verdict = house.consent.checks.check(ask).verdicts[recipient]
     click.echo(_told(verdict, as_json))
     sys.exit(0 if verdict.allowed else 1)
 

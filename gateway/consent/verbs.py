@@ -9,7 +9,7 @@
     void          the desk takes back what a screen that was no fair question had got
     standings_at  what stood on record at another moment, made again from the entries
     access        what is held about somebody and who received it, for whoever proved that it is them
-    check         may this data go? (consent/check.py, a plain function: rows by key, no queue, no thread hop)
+    checks.check  may this data go? (consent/check.py, a plain function: rows by key, no queue, no thread hop)
     share         check, write as intended, check again, send (consent/share.py)
 
 Knows no HTTP. Time, keys, law and recipients come in as arguments.
@@ -27,7 +27,7 @@ from gateway.choice.recipient import Recipient
 from gateway.choice.standing import LookupRefused
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
-from gateway.consent.asked import Ask, Checked, Explained, Then
+from gateway.consent.asked import Ask, Explained, Then
 from gateway.consent.check import Checks, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from, raise_unless_open
 from gateway.consent.leases import Leases
@@ -132,10 +132,6 @@ class Consent:
     def refused(self) -> str:
         """Why no answer of the ledger may be trusted, with the command that helps; empty while all is well."""
         return self._why()
-
-    def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient; see `gateway.consent.check`."""
-        return self.checks.check(ask)
 
     async def observe(
         self,

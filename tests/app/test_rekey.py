@@ -46,7 +46,7 @@ def opts_out(folder, who=ADDRESS):
 
 def denied(folder, who=ADDRESS):
     with opened(folder) as house:
-        return not house.consent.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"].allowed
+        return not house.consent.checks.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"].allowed
 
 
 def verifier(folder, *, lasting=False):

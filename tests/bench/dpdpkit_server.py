@@ -26,12 +26,12 @@ kit.install(app, track_activity=False)  # else each check of somebody new would 
 
 @app.get("/check/{who}")
 def check(who: str) -> dict[str, bool]:
-    return {"allowed": kit.kit.consent.check(who, "marketing")}
+    return {"allowed": kit.kit.consent.checks.check(who, "marketing")}
 
 
 @app.get("/checks/{first}/{number}")
 def checks(first: int, number: int) -> dict[str, int]:
-    found = [kit.kit.consent.check(f"p{each}", "marketing") for each in range(first, first + number)]
+    found = [kit.kit.consent.checks.check(f"p{each}", "marketing") for each in range(first, first + number)]
     return {"asked": len(found)}
 
 

@@ -123,7 +123,7 @@ def fill(house: House) -> None:
 def allowed(house: House, numbers: range) -> int:
     """Of so many at most, spread over them all."""
     asked = numbers[:: max(len(numbers) // ASKED, 1)]
-    return sum(house.consent.check(_question(number)).verdicts["teemo"].allowed for number in asked)
+    return sum(house.consent.checks.check(_question(number)).verdicts["teemo"].allowed for number in asked)
 
 
 def _question(number: int) -> Ask:
@@ -251,7 +251,7 @@ def new_pepper(folder: Path) -> None:
         f"a new pepper: {keys} keys wrapped by {peppers} in {took:.0f} s, one hold of {holds.longest:.0f} s", flush=True
     )
     with composition.open_house(folder, IN_THE_EXAMPLE, dev=True) as house, Load(house, 2 * SAID_LATER) as load:
-        while not house.consent.check(_question(STRANGER)).verdicts["teemo"].allowed:
+        while not house.consent.checks.check(_question(STRANGER)).verdicts["teemo"].allowed:
             time.sleep(PAUSE)  # all are denied until the state is there again
         print(f"answers again after {time.perf_counter() - start:.0f} s, {peak} MiB at most", flush=True)
     with composition.open_house(folder, IN_THE_EXAMPLE, dev=True) as house:

@@ -330,7 +330,7 @@ def started(folder):
             ).result(60)
             waits.append(time.monotonic() - asked)
             for who in (number, number + 10**9):  # one who opted out, and a stranger
-                found = house.consent.check(
+                found = house.consent.checks.check(
                     Ask(("teemo",), (named("gaid", gaid(who)),), data=("ad_id",), place="US-NY")
                 )
                 verdict = found.verdicts["teemo"]

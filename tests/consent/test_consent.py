@@ -75,7 +75,7 @@ class TestARequest:
     async def test_denies_the_moment_it_is_answered(self, consent, mail, said):
         chosen = await consent.choose([mail], said(purposes=ALL_PURPOSES))
         assert chosen.standing == {purpose.value: "opted_out" for purpose in ALL_PURPOSES}
-        verdict = consent.check(Ask(("teemo",), [named("email", email(1))], place="US-NY")).verdicts["teemo"]
+        verdict = consent.checks.check(Ask(("teemo",), [named("email", email(1))], place="US-NY")).verdicts["teemo"]
         assert (verdict.reason, verdict.allowed, verdict.partly) == ("opted_out", False, False)
 
     async def test_is_in_effect_one_send_window_after_it_was_accepted(self, consent, clock, mail, said):
@@ -276,7 +276,7 @@ class TestADevicesState:
         await consent.observe([device], LIMITED)
         hashed = named("ad_id_sha256", sha256(GAID.encode()).hexdigest())
         for identifier in (named("gaid", GAID), hashed):
-            checked = consent.check(Ask(("teemo",), [identifier], place="US-NY"))
+            checked = consent.checks.check(Ask(("teemo",), [identifier], place="US-NY"))
             assert checked.verdicts["teemo"].reason == "opted_out"
             assert checked.outcome.denied == FULL
 
@@ -375,7 +375,7 @@ class TestComingBack:
         await consent.confirm(ask([device], recipient="teemo", data_class=DataClass.PRECISE_GEO), SHOWN.notice)
         assert state(consent, device) == "none"
         asked = Ask(("teemo",), [named("gaid", GAID)], data=("precise_geo",), place="US-NY")
-        assert consent.check(asked).verdicts["teemo"].data == {"precise_geo": "allow"}
+        assert consent.checks.check(asked).verdicts["teemo"].data == {"precise_geo": "allow"}
 
     async def test_an_opt_out_between_the_two_acts_wins(self, house, consent, clock, mail, said, ask):
         token = ask()
@@ -462,7 +462,7 @@ class TestFormsThatRecipientsHash:
     @staticmethod
     def sold(consent, *identifiers):
         ask = Ask(("advertisers",), identifiers, purpose="sharing", data=("ad_id",), place="US-WY")
-        return consent.check(ask).verdicts["advertisers"].allowed
+        return consent.checks.check(ask).verdicts["advertisers"].allowed
 
     @staticmethod
     async def out(consent, *identifiers, kind=ChoiceKind.OPT_OUT):

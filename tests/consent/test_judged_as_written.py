@@ -244,7 +244,7 @@ class TestAYes:
             with pytest.raises(Refused, match="themselves"):
                 await consent.confirm(token, SHOWN, method="a signed form")
         asked = Ask(("teemo",), [named("account", "a")], "sale", ("ad_id",), place.partition(",")[0])
-        assert (consent.check(asked).verdicts["teemo"].reason is Reason.OPTED_IN) is taken
+        assert (consent.checks.check(asked).verdicts["teemo"].reason is Reason.OPTED_IN) is taken
 
 
 class TestAnAgeOfAnApp:
@@ -279,7 +279,7 @@ class TestAnAgeOfAnApp:
         await known.say_age(token, AgeOfCall([phones_id], None, (), word, None))
         asked = Ask(("teemo",), [named("gaid", GAID)], "sale", ("ad_id",), place)
         assert state(consent, phones_id) == "none"
-        assert consent.check(asked).verdicts["teemo"].reason is Reason.OPT_IN_REQUIRED
+        assert consent.checks.check(asked).verdicts["teemo"].reason is Reason.OPT_IN_REQUIRED
         await consent.say_age([phones_id], CHILD, may_rise=True)
         assert state(consent, phones_id) == "opted_in"
 

@@ -116,4 +116,4 @@ def test_of_fifty_people_thirty_one_are_erased_and_no_file_of_the_ledger_holds_a
 
 def denied(house, number):
     ask = Ask(("teemo",), [named("email", email(number))], place="US-NY")
-    return house.consent.check(ask).verdicts["teemo"].reason in {"opted_out", "age"}
+    return house.consent.checks.check(ask).verdicts["teemo"].reason in {"opted_out", "age"}

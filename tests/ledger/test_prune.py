@@ -64,7 +64,7 @@ def rows(folder, sql):
 def answers(folder):
     with opened(folder) as house:
         people = [named(*who) for who in PEOPLE]
-        found = [house.consent.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"] for who in people]
+        found = [house.consent.checks.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"] for who in people]
         browser = house.consent.people.browser(f"{3:032x}").key
         [standing] = house.consent.checks._lookup.seen([browser]).standings
         return [(verdict.reason, verdict.data, verdict.seq) for verdict in found], standing

@@ -73,7 +73,7 @@ def answers(folder):
     with opened(folder) as house:
         found = []
         for kind, value in PEOPLE:
-            verdict = house.consent.check(Ask(("teemo",), [named(kind, value)], place="US-NY")).verdicts["teemo"]
+            verdict = house.consent.checks.check(Ask(("teemo",), [named(kind, value)], place="US-NY")).verdicts["teemo"]
             found.append((kind, value, verdict.reason, verdict.data, verdict.seq))
         return found
 
@@ -181,9 +181,9 @@ def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopl
         maintenance.pepper(peopled, inside.settings())
         deadline = time.monotonic() + 60
         ask = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY")
-        while house.consent.check(ask).verdicts["advertisers"].reason != "stale" and time.monotonic() < deadline:
+        while house.consent.checks.check(ask).verdicts["advertisers"].reason != "stale" and time.monotonic() < deadline:
             time.sleep(0.02)
-        verdict = house.consent.check(ask).verdicts["advertisers"]
+        verdict = house.consent.checks.check(ask).verdicts["advertisers"]
         assert (verdict.reason, verdict.allowed, verdict.partly) == ("stale", False, False)
         with pytest.raises(StoreUnavailable):
             says(house, who(house, "gaid", GAID))

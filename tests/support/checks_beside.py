@@ -37,7 +37,7 @@ def of_the_house(folder):
         checks = house.consent.checks
 
         def check(subject, key):
-            found = house.consent.check(ask(subject, key, numbered=True)).verdicts["teemo"]
+            found = house.consent.checks.check(ask(subject, key, numbered=True)).verdicts["teemo"]
             return found, (checks.event(found.seq) if found.seq is not None else None) or ""
 
         yield check

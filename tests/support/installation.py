@@ -134,7 +134,7 @@ class Installation:
     def check(self, name):
         """What the gate says of somebody: `out`, `in`, `none`; whatever else it says it says as its reason."""
         ask = Ask(("teemo",), [PEOPLE[name]], purpose="sale", data=("ad_id",), place="US-NY")
-        verdict = self.consent.check(ask).verdicts["teemo"]
+        verdict = self.consent.checks.check(ask).verdicts["teemo"]
         word = WORDS.get(verdict.reason, verdict.reason)
         assert verdict.allowed == (word in {"in", "none"}), verdict
         return word

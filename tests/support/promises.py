@@ -147,7 +147,7 @@ def _denied(opened: Opened, identifier: object) -> Reason | None:
     """Why everything of somebody is denied, once an answer rests on what was proved; None: it is not."""
     until = time.monotonic() + PROVED_WITHIN
     while True:
-        verdict = opened.house.consent.check(Ask(("teemo",), [identifier], place="US-NY")).verdicts["teemo"]
+        verdict = opened.house.consent.checks.check(Ask(("teemo",), [identifier], place="US-NY")).verdicts["teemo"]
         if verdict.reason not in UNPROVED or time.monotonic() > until:
             return None if verdict.allowed or verdict.partly else verdict.reason
         time.sleep(0.05)

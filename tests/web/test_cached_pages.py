@@ -84,7 +84,7 @@ async def test_a_signed_in_person_with_gpc_is_out_by_a_page_that_is_everybodys(h
     door = Door(house, *PAGE, cached=True, account=lambda _: "a1")
     await door.get(**GPC)
     asked = Ask(("teemo",), [named("account", "a1")], place="US-CA")
-    assert house.consent.check(asked).verdicts["teemo"].reason == "opted_out"
+    assert house.consent.checks.check(asked).verdicts["teemo"].reason == "opted_out"
 
 
 async def test_a_proxy_that_asks_is_told_the_same_of_everybody(tmp_path):

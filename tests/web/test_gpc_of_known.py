@@ -49,7 +49,7 @@ def cookie_of(answer) -> str:
 
 def reason(house, *identifiers, **more):
     asked = Ask(("advertisers",), list(identifiers), "targeted_ads", ("ad_id",), place=PLACE, **more)
-    return house.consent.check(asked).verdicts["advertisers"].reason
+    return house.consent.checks.check(asked).verdicts["advertisers"].reason
 
 
 def signs_in(house):

@@ -48,7 +48,7 @@ def typed(value: str) -> dict[str, str]:
 
 
 def verdict(house, *identifiers, recipient="teemo"):
-    return house.consent.check(Ask((recipient,), list(identifiers), place="US-CA")).verdicts[recipient]
+    return house.consent.checks.check(Ask((recipient,), list(identifiers), place="US-CA")).verdicts[recipient]
 
 
 async def link(house, account, *identifiers):

@@ -81,7 +81,7 @@ def site(request, folder, monkeypatch):
 def standing(folder, account):
     with open_house(folder, inside.settings(), dev=True) as house:
         asked = Ask(("teemo",), [named("account", account)], place="US-CA")
-        return house.consent.check(asked).verdicts["teemo"].reason
+        return house.consent.checks.check(asked).verdicts["teemo"].reason
 
 
 async def test_the_site_reads_what_it_may_do(site):

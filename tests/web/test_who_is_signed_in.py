@@ -49,7 +49,9 @@ MISTAKES = [
 
 
 def reason(house, account):
-    return house.consent.check(Ask(("teemo",), [named("account", account)], place="US-CA")).verdicts["teemo"].reason
+    return (
+        house.consent.checks.check(Ask(("teemo",), [named("account", account)], place="US-CA")).verdicts["teemo"].reason
+    )
 
 
 @pytest.mark.parametrize("account", MISTAKES, ids=range(len(MISTAKES)))
