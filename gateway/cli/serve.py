@@ -476,7 +476,7 @@ def enrol(data: Path, name: str, out: Path) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     maker = key.partition(".")[0]
-    enrolled = Enrolment(name, key, secrets.peppers, decisions.key_of_replica(secrets, maker))
+    enrolled = Enrolment(name, key, secrets.peppers, decisions.keys_of_replica(secrets, maker)[-1])
     text, secret = seals.seal_enrolment(enrolled)
     write_durably(out, text.encode(), exclusive=True)
     click.echo(secret)

@@ -483,7 +483,8 @@ class Checks:
         """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
         where it cannot be read, which denies.
         """
-        return said_by(standings_in(self.seen(subjects, token)), purposes)
+        seen = self.seen(subjects, token)
+        return said_by(seen and seen.alike, purposes)
 
     def word_of_yes(self, site: Site, subjects: Sequence[Subject], purpose: Purpose, recipient: str = "") -> Word:
         """What holds of a yes of theirs, of whom `site` was asked; one that names a recipient is of a precise point."""
@@ -558,11 +559,6 @@ def _told(look: Callable[..., T], *asked: object) -> T | None:
         return look(*asked)
     except LookupRefused:
         return None
-
-
-def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
-    """What was seen of somebody, `alike`; None: it could not be read."""
-    return None if seen is None else seen.alike
 
 
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:

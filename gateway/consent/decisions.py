@@ -118,10 +118,6 @@ class Decisions:
         made._sealing = [AESSIV(enrolled.decisions)]
         return made
 
-    def make(self, decision: Decision) -> str:
-        """64 characters of base64url, a replica's after its name and a dot; no two alike."""
-        return self.seal(self.draft(decision), decision.key, decision.at)
-
     def draft(self, decision: Decision) -> Draft:
         """What many share, of one of them."""
         purposes, classes = _bits(decision.purposes, decision.classes)
@@ -131,7 +127,7 @@ class Decisions:
         return Draft(*told, hashed, bits, classes)
 
     def seal(self, draft: Draft, key: bytes, at: int) -> str:
-        """As `make`."""
+        """64 characters of base64url, a replica's after its name and a dot; no two alike."""
         return self.seal_all((draft,), key, at)[0]
 
     def seal_all(self, drafts: Sequence[Draft], key: bytes, at: int) -> list[str]:
@@ -195,13 +191,8 @@ class Decisions:
         return self._replicas(maker) if self._bases and MAKER.fullmatch(maker) else ()
 
 
-def key_of_replica(secrets: Secrets, maker: str) -> bytes:
-    """What a replica seals its decisions with. `maker`: the id of its API key."""
-    return keys_of_replica(secrets, maker)[-1]
-
-
 def keys_of_replica(secrets: Secrets, maker: str) -> list[bytes]:
-    """Those that it may have been enrolled with, the newest last."""
+    """What a replica may have been enrolled with to seal its decisions, the newest last. `maker`: the id of its key."""
     return [_of_maker(hmac.digest(key, LABEL, "sha256"), maker) for key in secrets.seals]
 
 

@@ -28,7 +28,7 @@ from gateway.choice.standing import LookupRefused
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.asked import Ask, Explained, Then
-from gateway.consent.check import Checks, said_by, standings_in
+from gateway.consent.check import Checks, said_by
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from, raise_unless_open
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
@@ -271,7 +271,7 @@ class Consent:
         return Chosen(
             tuple([{"event": event, "seq": seq} for event, seq in orjson.loads(entered.answer)]),
             *times,
-            said_by(standings_in(seen), choice.purposes),
+            said_by(seen and seen.alike, choice.purposes),
             {str(purpose): may_ask_from(entered.out_at.get(purpose)) for purpose in choice.purposes},
             entered.replayed,
             tuple(subjects),

@@ -33,7 +33,7 @@ CHALLENGE = 32  # hex digits
 
 
 class Tags:
-    """The tags of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`); `peppers`: those of
+    """The tags of one replica. `key`: the enrolment's (`consent.decisions.keys_of_replica`); `peppers`: those of
     which both know, for whoever makes keys under others would find nobody in what is sent.
     """
 

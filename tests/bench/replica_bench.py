@@ -22,7 +22,7 @@ NUMBER = 3000
 def enrolled(data: Path, name: str) -> tuple[Path, str]:
     """As `gateway replica enrol` makes it; the key is the development one."""
     secrets = secret_files.load_secrets(data)
-    made = seals.Enrolment(name, "dev.dev", secrets.peppers, decisions.key_of_replica(secrets, "dev"))
+    made = seals.Enrolment(name, "dev.dev", secrets.peppers, decisions.keys_of_replica(secrets, "dev")[-1])
     text, secret = seals.seal_enrolment(made)
     path = data.parent / f"{name}.enrolment"
     path.write_text(text)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.handed import made
 
 from gateway.consent.decisions import NOBODY, SEALED, Decision, Decisions, NotOurs, Stands
 from gateway.keys import secret_files
@@ -40,24 +41,24 @@ DECISIONS = st.builds(
 
 @given(decision=DECISIONS)
 def test_whatever_was_decided_is_read_again_from_64_characters(decision):
-    text = Decisions(SECRETS, NAMES).make(decision)
+    text = made(Decisions(SECRETS, NAMES), decision)
     assert len(text) == 64
     assert Decisions(SECRETS, NAMES).read(text) == decision
 
 
 def test_two_answers_about_one_person_in_one_second_have_two_ids(decisions):
-    assert len({decisions.make(MADE) for _ in range(1000)}) == 1000
+    assert len({made(decisions, MADE) for _ in range(1000)}) == 1000
 
 
 def test_an_id_shows_nothing_of_the_person(decisions):
-    text = decisions.make(MADE)
+    text = made(decisions, MADE)
     assert KEY.hex() not in repr(MADE)
-    assert {decisions.make(MADE)[:8] for _ in range(50)} != {text[:8]}
+    assert {made(decisions, MADE)[:8] for _ in range(50)} != {text[:8]}
 
 
 @pytest.mark.parametrize("index", range(64))
 def test_an_id_that_was_changed_anywhere_is_not_ours(decisions, index):
-    text = decisions.make(MADE)
+    text = made(decisions, MADE)
     other = "B" if text[index] == "A" else "A"
     with pytest.raises(NotOurs):
         decisions.read(text[:index] + other + text[index + 1 :])
@@ -72,22 +73,22 @@ def test_what_somebody_made_up_is_not_ours(decisions, text):
 def test_an_id_of_another_installation_is_not_ours(decisions):
     theirs = Decisions(replace(SECRETS, seals=(b"x" * 32,)), NAMES)
     with pytest.raises(NotOurs):
-        decisions.read(theirs.make(MADE))
+        decisions.read(made(theirs, MADE))
 
 
 def test_an_older_id_is_read_under_new_keys_and_names_the_person_as_the_ledger_does_now(decisions):
-    text = decisions.make(MADE)
+    text = made(decisions, MADE)
     newer = replace(SECRETS, seals=(*SECRETS.seals, b"s" * 32), peppers=(*SECRETS.peppers, b"p" * 32))
     found = Decisions(newer, NAMES).read(text)
     assert found == replace(MADE, key=secret_files.wrap(KEY, [b"p" * 32]))
-    assert Decisions(newer, NAMES).read(Decisions(newer, NAMES).make(MADE)) == MADE
+    assert Decisions(newer, NAMES).read(made(Decisions(newer, NAMES), MADE)) == MADE
 
 
 def test_nobody_stays_nobody_under_a_new_pepper(decisions):
     newer = replace(SECRETS, peppers=(*SECRETS.peppers, b"p" * 32))
-    assert Decisions(newer, NAMES).read(decisions.make(replace(MADE, key=NOBODY))).key == NOBODY
+    assert Decisions(newer, NAMES).read(made(decisions, replace(MADE, key=NOBODY))).key == NOBODY
 
 
 def test_a_recipient_that_is_configured_no_longer_has_no_name(decisions):
-    assert Decisions(SECRETS, ("advertisers",)).read(decisions.make(MADE)).recipient == ""
+    assert Decisions(SECRETS, ("advertisers",)).read(made(decisions, MADE)).recipient == ""
     assert SEALED == 48

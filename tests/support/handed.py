@@ -5,16 +5,21 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.consent.decisions import Decision, Decisions, Stands, key_of_replica
+from gateway.consent.decisions import Decision, Decisions, Stands, keys_of_replica
 from gateway.keys import secret_files
 from gateway.keys.seals import Enrolment
 
 LINES = {"Content-Type": "application/x-ndjson"}
 
 
+def made(decisions, decision):
+    """The id of one answer."""
+    return decisions.seal(decisions.draft(decision), decision.key, decision.at)
+
+
 def enrolment_of(folder, maker="dev"):
     secrets_of = secret_files.load_secrets(folder)
-    return Enrolment("beside", f"{maker}.secret", secrets_of.peppers, key_of_replica(secrets_of, maker))
+    return Enrolment("beside", f"{maker}.secret", secrets_of.peppers, keys_of_replica(secrets_of, maker)[-1])
 
 
 @dataclass
@@ -41,8 +46,9 @@ class Beside:
     def answer(self, person, recipient="advertisers", stands=Stands.POSSIBLE, *, at=None, denied=False):
         key = self.secrets.key((person["type"], person["value"]))
         at = int((at or datetime.now(UTC)).timestamp())
-        return self.decisions.make(
-            Decision(key, recipient, ("sale", "sharing", "targeted_ads"), ("ad_id",), at, stands, denied=denied)
+        return made(
+            self.decisions,
+            Decision(key, recipient, ("sale", "sharing", "targeted_ads"), ("ad_id",), at, stands, denied=denied),
         )
 
     def announced(self, person, recipient="advertisers", *, at=None, others=(), beside=(), **more):

@@ -13,7 +13,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.check import Checks
-from gateway.consent.decisions import key_of_replica
+from gateway.consent.decisions import keys_of_replica
 from gateway.consent.leases import Leases
 from gateway.keys import api_keys, secret_files
 from gateway.ledger.log_records import LedgerLog
@@ -246,7 +246,7 @@ def _enrolled():
 
 def tags_of(maker="dev"):
     """Those of a replica that was enrolled with a key of this process's installations."""
-    return Tags(key_of_replica(inside.secrets(), maker), inside.secrets().peppers)
+    return Tags(keys_of_replica(inside.secrets(), maker)[-1], inside.secrets().peppers)
 
 
 def signed(body, maker="dev", tags=None):
@@ -409,7 +409,7 @@ async def test_whoever_holds_the_key_alone_renews_and_ends_nobodys_lease(keyed, 
 
 async def test_a_replica_whose_peppers_are_others_gets_no_lease_and_believes_no_piece(keyed):
     """Their number may be the same. In what it is sent it would find nobody, and nobody found is a yes."""
-    key, ours = key_of_replica(inside.secrets(), "dev"), inside.secrets().peppers
+    key, ours = keys_of_replica(inside.secrets(), "dev")[-1], inside.secrets().peppers
     told = {"holder": "a", "applied": 0, "log": "", "leave": False}
     headers, _ = signed(told, tags=Tags(key, (*ours, bytes(32))))
     assert (await keyed.post("/v1/leases", json=told, headers=headers)).status_code == 403

@@ -18,7 +18,7 @@ from support.opting_in import Browser
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.app.composition import now
-from gateway.consent.decisions import key_of_replica
+from gateway.consent.decisions import keys_of_replica
 from gateway.keys import api_keys
 from gateway.replica import feed
 from gateway.web.shell import page, wire
@@ -120,7 +120,7 @@ async def opts_in(client, description):
 
 async def shows_a_replica(client, description, folder):
     secrets = await asyncio.to_thread(inside.secrets)
-    tags = feed.Tags(key_of_replica(secrets, "dev"), secrets.peppers)
+    tags = feed.Tags(keys_of_replica(secrets, "dev")[-1], secrets.peppers)
     for leave in (False, True):
         challenge = feed.fresh()
         tag = tags.renews(challenge, "h", 0, "", leave=leave)

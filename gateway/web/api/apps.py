@@ -22,7 +22,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.standing import Standing
 from gateway.consent import installations, tokens
 from gateway.consent.asked import Ask
-from gateway.consent.check import said_by, standings_in
+from gateway.consent.check import said_by
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import AgeOfCall, InstallationReading, Installations
 from gateway.consent.people import INSTALLATION, Named
@@ -481,7 +481,7 @@ class Apps:
 
     def standing(self, app: App, purposes: Sequence[Purpose], seen: Seen | None) -> dict[str, str]:
         """Of whom the call names and shows; `seen`: of them."""
-        return said_by(app.instead or standings_in(seen), purposes)
+        return said_by(app.instead or (seen and seen.alike), purposes)
 
     async def still_out(
         self, app: App, subjects: Sequence[Subject], standing: Mapping[str, str], purposes: Sequence[Purpose]
@@ -514,7 +514,7 @@ class Apps:
 
     def kept(self, app: App, heard: Heard, place: object, seen: Seen | None) -> Mapping[str, object]:
         """The members `store` and `store_opted_out`."""
-        outcome = self._consent.checks.outcome(app.instead or standings_in(seen), heard, place)
+        outcome = self._consent.checks.outcome(app.instead or (seen and seen.alike), heard, place)
         return stores(outcome.all_denied() if app.strict or app.named.limited else outcome)
 
     def told(self, app: App, body: Body, seen: Seen | None) -> dict[str, Any]:
