@@ -143,22 +143,13 @@ class WrongCode(Refused):
 class CodeOver(Refused):
     """Used, too old, tried too often, or of another browser, address or use: ask for a new one."""
 
-    def __init__(self) -> None:
-        super().__init__("proof_required", "this code is over, or not for this; ask for a new one")
-
 
 class TooManyCodes(Refused):
     """Asked for by this sender, or by everybody together."""
 
-    def __init__(self) -> None:
-        super().__init__("too_many_codes", f"{AN_HOUR} codes an hour may be asked for; try again in an hour")
-
 
 class NotSent(Refused):
     """The mail server or the sender of texts did not take it. Nothing was used up."""
-
-    def __init__(self) -> None:
-        super().__init__("code_not_sent", "the code could not be sent; try again")
 
 
 class CodeCarrier(Protocol):
@@ -242,19 +233,19 @@ class Codes:
         the sender's name of the day, empty for the operator's own servers. Raises `TooManyCodes`, `NotSent`,
         `StoreUnavailable`.
         """
-        carrier = self._carriers.get(bound.subject.kind)
+        carrier, failed = self._carriers.get(bound.subject.kind), "the code could not be sent; try again"
         if carrier is None:
-            raise NotSent
+            raise NotSent("code_not_sent", failed)
         ticket, code = b64(os.urandom(16)), f"{random.randbelow(10**DIGITS):0{DIGITS}d}"
         hashed, now = self._hashed(self._secrets[0], ticket, bound, code), milliseconds(self._clock())
         kept = await self._writer.commit(lambda tx: keep_code(tx, hashed, now, self._an_hour, asker))
         if kept in {CodeKept.ASKED, CodeKept.FULL}:
-            raise TooManyCodes
+            raise TooManyCodes("too_many_codes", f"{AN_HOUR} codes an hour may be asked for; try again in an hour")
         # `OLDER`: codes enough lie with this address. None is sent, and the answer takes as long as if one were.
         sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is CodeKept.SEND else None
         if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
             await self._writer.commit(lambda tx: take_back_code(tx, hashed.ticket))
-            raise NotSent
+            raise NotSent("code_not_sent", failed)
         return ticket
 
     async def _timed(self, kind: str, sending: Awaitable[bool]) -> bool:
@@ -284,7 +275,8 @@ class Codes:
 
         left = await self._writer.commit(job)
         if left is not None:
-            raise WrongCode(left) if left else CodeOver()
+            over = CodeOver("proof_required", "this code is over, or not for this; ask for a new one")
+            raise WrongCode(left) if left else over
 
     async def close(self) -> None:
         for carrier in self._carriers.values():
