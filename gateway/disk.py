@@ -197,6 +197,14 @@ def locked(path: Path, *, wait: bool = True, make: bool = True) -> contextlib.Ab
     return locked_by(path, time.monotonic() + (LOCK_SECONDS if wait else 0.0), make=make)
 
 
+def took(stack: contextlib.ExitStack, path: Path) -> bool:
+    """Whether a file is locked for us, until the stack is left; not where another process has it. Raises OSError."""
+    with contextlib.suppress(BlockingIOError):
+        stack.enter_context(locked(path, wait=False))
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def locked_by(path: Path, deadline: float, *, make: bool = True) -> Iterator[int]:
     """As `locked`, for whoever waits until a moment of the monotonic clock."""

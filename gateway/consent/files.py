@@ -41,7 +41,7 @@ from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
 from gateway.delivery.background import Every
 from gateway.desk.disclosures import CHUNK, HASH, Mark, hash_of
-from gateway.disk import locked, make_folder, reserve, sync_folder, write_durably
+from gateway.disk import make_folder, reserve, sync_folder, took, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
@@ -103,11 +103,7 @@ class SealedFile:
 def _is_held(stack: contextlib.ExitStack, lock: Path) -> bool:
     """Whether it is ours until the stack is left. Raises OSError."""
     make_folder(lock.parent)
-    try:
-        stack.enter_context(locked(lock, wait=False))
-    except BlockingIOError:
-        return False
-    return True
+    return took(stack, lock)
 
 
 class Job:

@@ -26,7 +26,7 @@ from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.desk import outbox
 from gateway.desk.outbox import Listed, Message, OutboxKind, State, Waiting
 from gateway.desk.own_systems import is_system
-from gateway.disk import locked
+from gateway.disk import took
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -112,11 +112,9 @@ class Telling:
 
     def _is_mine(self, stack: contextlib.ExitStack) -> bool:
         """Whether no other process tells, none of which does from now on."""
-        try:
-            stack.enter_context(locked(self._folder / LOCK, wait=False))
-        except OSError:  # another one, or a disk that takes no file and no entry either
-            return False
-        return True
+        with contextlib.suppress(OSError):  # a disk that takes no file, and no entry either
+            return took(stack, self._folder / LOCK)
+        return False
 
     async def _tell(self) -> None:
         is_ours = self._writer.store.claim(LOCK)

@@ -20,7 +20,7 @@ from gateway.delivery.background import Every
 from gateway.desk import evidence
 from gateway.desk.documents import Document
 from gateway.desk.evidence import Rehearsal, RehearsalTold
-from gateway.disk import locked
+from gateway.disk import took
 from gateway.evidence.keeper import written
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.writer import Writer
@@ -84,8 +84,8 @@ class Rehearsing:
         the ledger cannot be written it is lost, and the next look makes another.
         """
         self._tried = self._clock()
-        with _alone(self._folder) as alone:
-            if not alone:
+        with contextlib.ExitStack() as stack:
+            if not self._is_alone(stack):
                 return
             found = self._run(lambda: self._thread.ends)
             if self._thread.ends:
@@ -95,6 +95,12 @@ class Rehearsing:
                 enter_rehearsal(self._writer, replace(found, start=self._tried, until=now), self._in_force, now)
         self._read = None
         self.alarms()
+
+    def _is_alone(self, stack: contextlib.ExitStack) -> bool:
+        """Whether no other process of this installation rehearses now."""
+        with contextlib.suppress(OSError):
+            return took(stack, self._folder / LOCK)
+        return True  # a disk that takes no file takes no entry either; two that rehearse do no harm
 
     def last(self) -> RehearsalTold | None:
         """The youngest on record; None too while that cannot be read."""
@@ -136,17 +142,3 @@ class Rehearsing:
 def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
     """Writes it down; the entry's number. Raises `StoreUnavailable`."""
     return written(writer, partial(evidence.note_rehearsal, rehearsal=found, in_force=in_force, at=at))
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Whether no other process of this installation rehearses now."""
-    with contextlib.ExitStack() as stack:
-        alone = True
-        try:
-            stack.enter_context(locked(folder / LOCK, wait=False))
-        except BlockingIOError:
-            alone = False
-        except OSError:
-            pass  # a disk that takes no file takes no entry either; two that rehearse do no harm
-        yield alone
