@@ -175,16 +175,9 @@ class Leases:
         live = {lease.name for lease in named if not lease.of_before and lease.ends * 1000 + missed >= now}
         return sorted({lease.name for lease in named} - live)
 
-    def longest(self, position: int) -> float:
-        """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
-        try:
-            return self._latest(self._behind(position, self._read()))
-        except (sqlite3.Error, LedgerRefused):
-            return self._bound
-
     async def latest(self, position: int) -> float:
-        """The same for an event loop, read once for all whose choices were committed together. Nobody waits for longer
-        than he would wait for the leases.
+        """Within how many seconds at most nobody answers from before a position any more; 0: nobody does. Read once for
+        all whose choices were committed together; nobody waits for longer than he would wait for the leases.
         """
         with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
             async with asyncio.timeout(self._bound):

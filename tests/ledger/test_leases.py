@@ -18,6 +18,10 @@ from gateway.ledger.store import SqliteStore
 TERM = 2.0
 
 
+def longest(leases, position):
+    return asyncio.run(leases.latest(position))
+
+
 class Ledger:
     """One table of leases and a number of changes, with a clock that is moved by hand."""
 
@@ -71,7 +75,7 @@ def test_a_replica_whose_lease_is_over_gets_a_new_one_only_with_everything(ledge
     ledger.renew(known)
     ledger.at += TERM + 0.1
     position = ledger.change()
-    assert ledger.leases.longest(position) == 0
+    assert longest(ledger.leases, position) == 0
     assert ledger.renew(known).seconds == 0
     assert ledger.renew(position).seconds == TERM
 
@@ -86,7 +90,7 @@ def test_one_that_is_behind_is_told_of_no_lease_that_could_be_read_only_after_th
     def renews(tx):
         granted = ledger.leases.renew(tx, Renewal("a", "test", known))
         ledger.at += waits
-        looked.append(ledger.leases.longest(position))
+        looked.append(longest(ledger.leases, position))
         return granted
 
     granted = ledger.do(renews)
@@ -108,15 +112,15 @@ def test_a_lease_that_is_renewed_while_somebody_reads_for_long_is_not_over_for_h
     ledger.renew(known)
     position, began, reads = ledger.change(), ledger.at, ledger.leases._read
 
-    def stands_still():
+    async def stands_still():
         found = reads()
-        assert ledger.leases.in_time(ledger.renew(known)).seconds > 0
+        assert ledger.leases.in_time(await asyncio.to_thread(ledger.renew, known)).seconds > 0
         ledger.at = began + TERM + LATE / 2
         return found
 
     ledger.at += TERM - 0.1
-    monkeypatch.setattr(ledger.leases, "_read", stands_still)
-    assert ledger.leases.longest(position) > 0
+    monkeypatch.setattr(ledger.leases, "_read_in_turn", stands_still)
+    assert longest(ledger.leases, position) > 0
 
 
 @examples(60)
@@ -137,7 +141,7 @@ def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledge
         )
     assert may_until <= came + TERM + LATE + 0.001
     ledger.at = came + TERM + LATE + 0.001
-    assert ledger.leases.longest(ledger.leases.position()) == 0
+    assert longest(ledger.leases, ledger.leases.position()) == 0
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +161,9 @@ def test_a_gateway_that_starts_knows_the_leases_that_another_one_gave(ledger):
     ledger.renew(ledger.leases.position())
     position = ledger.change()
     after = ledger.started()
-    assert after.longest(position) == TERM + LATE
+    assert longest(after, position) == TERM + LATE
     ledger.at += TERM
-    assert after.longest(position) == 0
+    assert longest(after, position) == 0
     after.close()
 
 
@@ -168,10 +172,10 @@ def test_one_that_starts_with_a_shorter_term_waits_for_what_was_granted_by_the_l
     ledger.renew(known)
     position = ledger.change()
     after = ledger.started(term=0.1)
-    assert after.longest(position) == TERM + LATE  # for whoever drains may renew it once more
+    assert longest(after, position) == TERM + LATE  # for whoever drains may renew it once more
     ledger.at += 0.1
     may_until = ledger.at + ledger.renew(known).seconds
-    while (left := after.longest(position)) > 0:
+    while (left := longest(after, position)) > 0:
         assert ledger.at + left >= may_until
         ledger.at += 0.1
     assert ledger.at >= may_until
@@ -187,9 +191,9 @@ def test_a_renewal_for_a_shorter_term_leaves_the_lease_waited_for_that_is_believ
     position = ledger.change()
     for at in (ledger.at, believed - 0.01):
         ledger.at = at
-        assert ledger.at + shorter.longest(position) >= believed
+        assert ledger.at + longest(shorter, position) >= believed
     ledger.at = believed
-    assert shorter.longest(position) == 0
+    assert longest(shorter, position) == 0
     shorter.close()
 
 
@@ -201,11 +205,11 @@ def test_one_that_starts_waits_for_those_for_whom_an_older_release_waited_not(le
     ledger.do(lambda tx: tx.db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)", row))
     position = ledger.change()
     after = ledger.started(term=then)
-    assert ledger.at + after.longest(position) >= until
+    assert ledger.at + longest(after, position) >= until
     ledger.at = until - 0.1
-    assert after.longest(position) > 0
+    assert longest(after, position) > 0
     ledger.at = until
-    assert (after.longest(position), after.dropped()) == (0, [])
+    assert (longest(after, position), after.dropped()) == (0, [])
     after.close()
 
 
@@ -214,9 +218,9 @@ def test_after_a_boot_a_lease_of_before_it_is_waited_for_from_the_start_on(ledge
     position = ledger.change()
     ledger.at = 3.0  # the clock begins anew
     after = ledger.started(boot=b"c" * 16)
-    assert after.longest(position) > 0
+    assert longest(after, position) > 0
     ledger.at += TERM + LATE
-    assert after.longest(position) == 0
+    assert longest(after, position) == 0
     after.close()
 
 
@@ -258,7 +262,7 @@ def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger,
         raise sqlite3.OperationalError
 
     monkeypatch.setattr(ledger.leases, "_read", fails)
-    assert ledger.leases.longest(1) == TERM + LATE
+    assert longest(ledger.leases, 1) == TERM + LATE
 
 
 def test_who_waits_for_long_looks_less_often(ledger, monkeypatch):
@@ -322,9 +326,9 @@ def test_a_file_that_lay_in_the_ledgers_place_for_a_while_tells_nobody_that_no_l
     assert ledger.renew(known).seconds > 0, "it is behind, and may answer for a little longer"
     ledger.at += 0.2
     put_back()
-    assert leases.longest(position) == TERM + LATE
+    assert longest(leases, position) == TERM + LATE
     ledger.renew(position)
-    assert leases.longest(position) == 0, "it goes on reading the other file"
+    assert longest(leases, position) == 0, "it goes on reading the other file"
 
 
 def test_the_leases_are_read_from_the_file_that_the_watch_takes_for_the_ledger(ledger, beside):

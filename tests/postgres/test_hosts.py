@@ -36,6 +36,10 @@ WEEK = timedelta(days=7, seconds=1)
 SETTINGS = inside.settings()
 
 
+def longest(leases, position):
+    return asyncio.run(leases.latest(position))
+
+
 @pytest.fixture
 def folders(postgres, tmp_path):
     first = postgres_server.installed(postgres, tmp_path / "first")
@@ -216,16 +220,16 @@ def test_a_lease_of_another_machine_ends_by_our_own_clock_and_by_nothing_that_it
     ):
         db.execute("SET search_path = gateway_ledger")
         position = leases.position()
-        assert leases.longest(position) == LONGEST + LATE, "it was never seen before"
+        assert longest(leases, position) == LONGEST + LATE, "it was never seen before"
         at[0] += LONGEST
-        assert leases.longest(position) == LONGEST + LATE
+        assert longest(leases, position) == LONGEST + LATE
         at[0] += LATE
-        assert leases.longest(position) == 0, "a whole term with the same row"
+        assert longest(leases, position) == 0, "a whole term with the same row"
         db.execute("UPDATE host SET renewals = renewals - 1000000")  # whatever it says
-        assert leases.longest(position) == LONGEST + LATE
+        assert longest(leases, position) == LONGEST + LATE
         db.execute("UPDATE host SET applied = %s", (position,))
-        assert leases.longest(position) == 0, "it has it"
-        assert leases.longest(position + leases_of.end_behind(0)) == LONGEST + LATE, "this server does not know of it"
+        assert longest(leases, position) == 0, "it has it"
+        assert longest(leases, position + leases_of.end_behind(0)) == LONGEST + LATE, "this server does not know of it"
 
 
 def test_who_is_behind_is_read_once_for_all_choices_that_were_committed_together(folders, monkeypatch):
@@ -278,10 +282,10 @@ def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
         position = own.position()
         with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
             db.execute("UPDATE gateway_ledger.host SET applied = %s", (position,))
-        assert own.longest(position) == LONGEST + LATE
+        assert longest(own, position) == LONGEST + LATE
         assert not asyncio.run(own.settles(0.05)), "a page would say Honored"
         applied[0] = position
-        assert own.longest(position) == 0
+        assert longest(own, position) == 0
         assert asyncio.run(own.settles(30))
 
 
