@@ -90,8 +90,7 @@ def history(
         subject, now = named.subjects[0], house.consent.clock()
         with contextlib.closing(house.vault()) as vault:
             whose = (data, subject.key, vault.keys, (subject.kind, subject.value))
-            reading = of.since_release(*whose, now, until=until) if for_person else of.events(*whose, until=until)
-            events = asyncio.run(reading)
+            events = asyncio.run(of.events(*whose, until=until, now=now if for_person else None))
         then = asyncio.run(house.consent.standings_at([subject], until)) if until else None
     for event in events:
         click.echo(_line(event, as_json, texts=until is not None))

@@ -28,7 +28,7 @@ from gateway.desk.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Doc
 from gateway.keys import seals
 from gateway.ledger import entry
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.store import Store, ledger_snapshot
+from gateway.ledger.store import Store, asked_of, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
 
@@ -235,12 +235,6 @@ def last_rehearsal(db: sqlite3.Connection) -> RehearsalTold | None:
     return RehearsalTold(seq, leaf["i"], moment(until), leaf["told"])
 
 
-def read_last_rehearsal(store: Store) -> RehearsalTold | None:
-    """None where none is on record. Raises `StoreUnavailable`."""
-    with ledger_snapshot(store) as db:
-        return last_rehearsal(db)
-
-
 def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
     """When this installation first served: from then on a rehearsal is due."""
     (start,) = db.execute(FIRST_START).fetchone()
@@ -363,7 +357,7 @@ def counted_days(store: Store, first: date, last: date) -> Mapping[date, Counted
     """Those from `first` to `last` of which an entry tells; a stretch is of the day on which it began. Raises
     `StoreUnavailable`.
     """
-    rows = _read_rows(store, COUNTED, _span(first, last))
+    rows = asked_of(store, lambda db: db.execute(COUNTED, _span(first, last)).fetchall())
     found: dict[date, CountedDay] = defaultdict(CountedDay)
     for start, *bodies in rows:
         content = content_of(*bodies)
@@ -381,7 +375,7 @@ def opt_outs_by_day(store: Store, first: date, last: date) -> dict[str, dict[dat
     absent, and so is what went by retention. Raises `StoreUnavailable`.
     """
     found: dict[str, dict[date, int]] = {}
-    for day, source, count in _read_rows(store, OPT_OUTS, _span(first, last)):
+    for day, source, count in asked_of(store, lambda db: db.execute(OPT_OUTS, _span(first, last)).fetchall()):
         found.setdefault(source, {})[EPOCH + timedelta(days=day)] = count
     return found
 
@@ -389,13 +383,3 @@ def opt_outs_by_day(store: Store, first: date, last: date) -> dict[str, dict[dat
 def _span(first: date, last: date) -> tuple[int, int]:
     start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
     return milliseconds(start), milliseconds(end)
-
-
-def _read_rows(store: Store, sql: str, values: Sequence[object]) -> list[Any]:
-    with ledger_snapshot(store) as db:
-        return db.execute(sql, values).fetchall()
-
-
-def is_small_cells(cell: tuple[str, ...]) -> bool:
-    """Whether a cell is those of fewer than ten, together."""
-    return cell == (MERGED,)

@@ -2,8 +2,8 @@
 and what stood on record at another moment, folded from the log alone (L85). The desk, the pages, the command line and
 `consent.verbs` call it. Reads only, and never what a host keeps of it.
 
-`events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
-control of a number or a mailbox: nothing from before it was last given back or changed hands, which is another
+`events` is all of it, for the desk and the command line; or, with `now`, what somebody may be shown who proved control
+of a number or a mailbox: nothing from before it was last given back or changed hands, which is another
 person's (R5), nothing from before it was last erased (R19), and nothing of which account has had it, which is more than
 was proved (R12). Nor is anything else opened once more: the value comes from whoever proved that it is theirs, rs from
 its sealed box.
@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.schema import BODY, JOINED, OF_REQUEST, rows_of
-from gateway.ledger.store import Store, ledger_needed, ledger_snapshot
+from gateway.ledger.store import Store, asked_of, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose, Source
@@ -79,16 +80,8 @@ async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
             yield db
 
 
-async def since_release(
-    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], now: datetime, *,
-    until: datetime | None = None,
-) -> list[Event]:  # fmt: skip
-    """What whoever holds the number or mailbox now may see of it, by proof of control alone."""
-    return await events(folder, key, keys_of, subject, until=until, now=now)
-
-
 def shown_to_holder(db: sqlite3.Connection, key: bytes, now: datetime) -> list[int]:
-    """The numbers of the entries that `since_release` shows."""
+    """The numbers of the entries that `events` shows as of a moment."""
     since = shown_since(db, key, milliseconds(now))
     return [seq for (seq,) in db.execute(HOLDERS, {"key": key}) if seq >= since]
 
@@ -98,21 +91,17 @@ async def events(
     until: datetime | None = None, now: datetime | None = None,
 ) -> list[Event]:  # fmt: skip
     """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
-    open to. `now`: see `since_release`.
+    open to. `now`: what whoever holds the number or mailbox then may see, by proof of control alone.
     """
     values = {"key": key, "until": milliseconds(until) if until else None, "since": now is not None}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
         texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
     if now is not None:  # behind the entries: whoever gave it back meanwhile is shown no more by it
-        first = await asyncio.to_thread(_shown_since, folder, key, now)
+        since = partial(shown_since, key=key, now=milliseconds(now))
+        first = await asyncio.to_thread(lambda: asked_of(store_in(folder), since))
         rows = [each for each in rows if each[0][0] >= first]
     return [_event(row, leaf, keys_of, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
-
-
-def _shown_since(folder: Path, key: bytes, now: datetime) -> int:
-    with ledger_snapshot(store_in(folder)) as db:
-        return shown_since(db, key, milliseconds(now))
 
 
 async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Document]:
@@ -150,7 +139,11 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
             (request,),
         )
     leaves = [(kind, key, moment(at), json.loads(body)) for kind, key, at, body in rows]
-    return [(kind, key, at, _purposes(leaf)) for kind, key, at, leaf in leaves if leaf.get("e") in NOES]
+    return [
+        (kind, key, at, [purpose for purpose in CHOOSABLE if purpose in leaf.get("p", [])])
+        for kind, key, at, leaf in leaves
+        if leaf.get("e") in NOES
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +178,7 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
     """When each purpose was last opted out by any of these identifiers itself, in Unix milliseconds. Raises
     `StoreUnavailable`.
     """
-    return await asyncio.to_thread(_last_out_at, folder, keys)
-
-
-def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
-    with ledger_snapshot(store_in(folder)) as db:
-        return own_outs_at(db, keys)
-
-
-def _purposes(leaf: dict[str, Any]) -> list[Purpose]:
-    said = leaf.get("p", [])
-    return [purpose for purpose in CHOOSABLE if purpose in said]
+    return await asyncio.to_thread(lambda: asked_of(store_in(folder), partial(own_outs_at, keys=keys)))
 
 
 BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"

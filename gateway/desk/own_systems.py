@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.delivery.deadlines import MARKETING_BUSINESS_DAYS, Calendar
@@ -24,13 +24,12 @@ from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
 from gateway.ledger.acts.holders import held_since, released_since
 from gateway.ledger.schema import rows_of
-from gateway.ledger.store import ledger_snapshot
+from gateway.ledger.store import asked_of
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 from gateway.terms import Purpose
 
-T = TypeVar("T")
 PREFIX = "system:"  # no recipient has a colon in its name
 DELETE, OPT_OUT = "delete", "opt_out"
 DUTY = {
@@ -218,11 +217,6 @@ def open_deletions(db: sqlite3.Connection, most: int = -1) -> list[SystemDeletio
     return _deletions(db.execute(OPEN, (most,)))
 
 
-def done_deletions(db: sqlite3.Connection, most: int) -> list[SystemDeletion]:
-    """What was done last, the newest first."""
-    return _deletions(db.execute(DONE, (most,)))
-
-
 def deletions_of(db: sqlite3.Connection, events: Iterable[bytes]) -> list[SystemDeletion]:
     """What each system was asked for by these acts, done or not."""
     return _deletions(rows_of(db, OF_EVENTS, [*events]))
@@ -304,17 +298,14 @@ class Systems:
 
         def now(db: sqlite3.Connection) -> SystemsNow:
             counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
-            return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
+            done = _deletions(db.execute(DONE, (DONE_SHOWN,)))
+            return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done)
 
-        return await asyncio.to_thread(self._asked, now)
-
-    def _asked(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        with ledger_snapshot(self.writer.store) as db:
-            return question(db)
+        return await asyncio.to_thread(asked_of, self.writer.store, now)
 
     async def of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
         """What these acts asked for, done or not."""
-        return await asyncio.to_thread(self._asked, partial(deletions_of, events=events))
+        return await asyncio.to_thread(asked_of, self.writer.store, partial(deletions_of, events=events))
 
     async def about(self, subjects: Iterable[Subject]) -> list[SystemDeletion]:
         """What acts about these people asked for, done or not."""
@@ -324,7 +315,7 @@ class Systems:
             now = milliseconds(self.clock())  # of the moment that is read
             return deletions_about(db, {key: held_since(db, key, now) for key in keys})
 
-        return await asyncio.to_thread(self._asked, about)
+        return await asyncio.to_thread(asked_of, self.writer.store, about)
 
     async def lacks(self, event: bytes) -> str:
         """Why an act of forgetting is not complete; empty: it is, or nobody else has to do with it."""
@@ -339,7 +330,7 @@ class Systems:
 
     async def is_act(self, event: bytes) -> bool:
         """Whether an act of this event is on record."""
-        return await asyncio.to_thread(self._asked, partial(is_act, event=event))
+        return await asyncio.to_thread(asked_of, self.writer.store, partial(is_act, event=event))
 
     async def deleted(self, message: bytes, officer: str) -> str:
         """An officer looked, and it is deleted there; in which system. Raises `NoSuchDeletion`."""

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from gateway import disk
 from gateway.ledger import erasure_steps, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 
 Connection = sqlite3.Connection
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -91,6 +92,12 @@ def ledger_snapshot(store: Store) -> Iterator[Connection]:
     with ledger_needed(), contextlib.closing(store.open_to_read()) as db:
         db.execute("BEGIN")
         yield db
+
+
+def asked_of(store: Store, question: Callable[[Connection], T]) -> T:
+    """What a question is answered from one, for whoever asks in a thread. Raises `StoreUnavailable`."""
+    with ledger_snapshot(store) as db:
+        return question(db)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def seen(story, folder):
         people = {each for (each,) in story.rows("SELECT person FROM detail")}
         keys = story.do(lambda tx: {each: tx.persons.keys(each) for each in people})
         whose = (folder, subject.key, keys.__getitem__, (subject.kind, subject.value))
-        found = asyncio.run(history.since_release(*whose, story.at) if person else history.events(*whose))
+        found = asyncio.run(history.events(*whose, now=story.at if person else None))
         return [(event.body["e"], event.proved, event.details) for event in found]
 
     return read

@@ -44,7 +44,7 @@ class Desk:
 
     async def shown(self, subject):
         """As whoever proved it is shown them."""
-        return await self.events(subject, read=partial(history.since_release, now=AT))
+        return await self.events(subject, read=partial(history.events, now=AT))
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ class Passing:
 
     def shown(self):
         who = self.place.kind, self.place.value
-        found = asyncio.run(history.since_release(self.folder, self.place.key, self.keys(), who, self.story.at))
+        found = asyncio.run(history.events(self.folder, self.place.key, self.keys(), who, now=self.story.at))
         return [event.body["e"] for event in found]
 
     def opening(self, written):

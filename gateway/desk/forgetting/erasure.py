@@ -27,7 +27,7 @@ from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import Belongings, FoldedPeople, canonicals, group, persons_behind
 from gateway.ledger.acts.holders import forgotten_since, released_since
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.store import Store, ledger_snapshot
+from gateway.ledger.store import asked_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -63,7 +63,9 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
     by itself, and asking again does no harm.
     """
     request = seals.new_event(order.at)
-    found = await asyncio.to_thread(_planned, writer.store, order) if order.mode is Erasing.UNLINK else None
+    found = None
+    if order.mode is Erasing.UNLINK:
+        found = await asyncio.to_thread(asked_of, writer.store, partial(plan, order=order))
 
     def job(tx: Transaction) -> Written:
         written = erase(tx, order, request, found)
@@ -74,11 +76,6 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
     if not await writer.commit(lambda tx: done(tx, written.seq)):
         raise StoreUnavailable("it is written and not finished yet; ask again")
     return written
-
-
-def _planned(store: Store, order: ErasureOrder) -> UnlinkPlan:
-    with ledger_snapshot(store) as db:
-        return plan(db, order)
 
 
 def plan(db: sqlite3.Connection, order: ErasureOrder) -> UnlinkPlan:

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from gateway.consent.telling import Telling
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.answered_requests import EARLIEST
-from gateway.desk.evidence import CountedDay, counted_days, is_small_cells, opt_outs_by_day
+from gateway.desk.evidence import MERGED, CountedDay, counted_days, opt_outs_by_day
 from gateway.desk.office.cases import Cases, DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import clock_of
@@ -156,7 +156,7 @@ def _counted(found: Mapping[date, CountedDay], table: str, label: Callable[[Cell
     counts = Counter[str]()
     for day in found.values():
         for cell, count in day.cells[table].items():
-            counts[TOGETHER if is_small_cells(cell) else label(cell)] += count
+            counts[TOGETHER if cell == (MERGED,) else label(cell)] += count
     counts.pop("", None)
     return counts
 

@@ -10,9 +10,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.desk.evidence import read_last_rehearsal
+from gateway.desk.evidence import last_rehearsal
 from gateway.desk.office.officers import Officer
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, asked_of
 from gateway.web.desk.desk_door import Form
 from gateway.web.desk.desk_page import show_desk
 from gateway.web.shell import words
@@ -58,7 +58,7 @@ class MatrixPage:
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`; with `way`, its number in the table, what its cells rest on."""
-        last = await asyncio.to_thread(read_last_rehearsal, self.store)
+        last = await asyncio.to_thread(asked_of, self.store, last_rehearsal)
         told = last.told if last else {}
         ways = _cells(told)
         asked, names = request.query_params.get("way", ""), list(ways)
