@@ -315,7 +315,7 @@ def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Rece
     """Days of checks and bid requests; one that reaches over a window's edge is shown on neither side of it."""
     rows: set[tuple[Any, ...]] = set()
     for window in windows:
-        for row in disclosures.counted_of(db, window.key, window.since):
+        for row in db.execute(disclosures.SHOWN, (window.key, window.since)):
             if window.shows(row[-1], row[4]) and window.shows(row[-1], row[5]):
                 rows.add((window.key, *row))
     for _, recipient, purpose, classes, outcome, first, last, count, _ in rows:

@@ -15,7 +15,6 @@ replica knew of, never more than there were when it answered.
 import hmac
 import json
 import os
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -176,13 +175,6 @@ def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> N
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
     tx.db.execute("DELETE FROM reported WHERE at < ?", (before,))
-
-
-def counted_of(
-    db: sqlite3.Connection, key: bytes, since: int
-) -> Iterator[tuple[str, str, str, str, int, int, int, int]]:
-    """recipient, purposes, classes, outcome, first, last, count, entry."""
-    yield from db.execute(SHOWN, (key, since))
 
 
 CHUNK = 250  # rows of one entry, 1,000 at most; the second check holds the loop for so many at once
@@ -350,7 +342,7 @@ def gone_of(tx: Transaction, recipient: str, rows: Sequence[Mark]) -> list[Mark]
     batches = [batch for _, batch in rows]
     within = (min(batches, default=0), max(batches, default=0))
     found = rows_of(tx.db, THERE, {row for row, _ in rows}, recipient, *within)
-    there = {(row, batch): recipient_holdings.numbers_in(held or "") for row, batch, held in found}
+    there = {(row, batch): recipient_holdings.read_listed(held or "").keys() for row, batch, held in found}
     kept = recipient_holdings.still_kept(tx, {number for numbers in there.values() for number in numbers})
     return [each for each in rows if each not in there or not there[each] <= kept]
 

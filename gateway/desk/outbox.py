@@ -268,23 +268,20 @@ OVERLAP_DAYS = 14  # an older secret signs beside the newer one for so long
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`generations` of the secret that sign now, the newest first. `gone`: the address that answered 410, and when."""
+    """`generations` of the secret that sign now, the newest first. `gone`: the address that answered 410."""
 
     generations: tuple[int, ...] = (0,)
     gone: str = ""
-    gone_at: int | None = None
 
 
 def read_endpoint(tx: Transaction, recipient: str, now: int) -> Endpoint:
     """As of a moment in Unix milliseconds."""
-    row = tx.db.execute(
-        "SELECT generation, rotated, gone, gone_at FROM endpoint WHERE recipient = ?", (recipient,)
-    ).fetchone()
+    row = tx.db.execute("SELECT generation, rotated, gone FROM endpoint WHERE recipient = ?", (recipient,)).fetchone()
     if row is None:
         return Endpoint()
-    generation, rotated, gone, gone_at = row
+    generation, rotated, gone = row
     both = rotated is not None and now < rotated + OVERLAP_DAYS * DAY_MS
-    return Endpoint((generation, generation - 1) if both else (generation,), gone or "", gone_at)
+    return Endpoint((generation, generation - 1) if both else (generation,), gone or "")
 
 
 def rotate_secret(tx: Transaction, recipient: str, now: int) -> int:

@@ -110,11 +110,6 @@ def listed(left: Iterable[Left], numbers: Mapping[bytes, int]) -> str:
     return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in sorted(_plain(each.forms))) + ","
 
 
-def numbers_in(said: str) -> set[int]:
-    """What `listed` made of them."""
-    return {int(each.partition(":")[0]) for each in said.split(",") if each}
-
-
 def still_kept(tx: Transaction, numbers: Collection[int]) -> set[int]:
     """Those of which their own name leads to what is kept: of whoever is erased none does."""
     return {number for (number,) in rows_of(tx.db, STILL_KEPT, numbers)}
@@ -184,11 +179,11 @@ def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int) -> None:
     """
     sql = "SELECT key, held FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
     for key, took in tx.db.execute(sql, (recipient, row, batch)).fetchall():
-        for number, kinds in (_unlisted(tx, recipient, key, batch) if took is None else _read(took)).items():
+        for number, kinds in (_unlisted(tx, recipient, key, batch) if took is None else read_listed(took)).items():
             _take_back(tx, recipient, number, kinds)
 
 
-def _read(took: str) -> dict[int, set[str]]:
+def read_listed(took: str) -> dict[int, set[str]]:
     """What `listed` wrote."""
     found = defaultdict[int, set[str]](set)
     for each in filter(None, took.split(",")):

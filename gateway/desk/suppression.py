@@ -47,13 +47,6 @@ def keep_suppression(tx: Transaction, subject: Subject) -> None:
     tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
 
 
-def is_sent_hashed(subject: Subject) -> bool:
-    """Whether recipients key its kind by a digest of its own. Of any other kind a file has only what left or was told,
-    so that nothing is kept of what nobody else has.
-    """
-    return bool(digests(subject))
-
-
 def read_suppression(tx: Transaction, key: bytes) -> dict[str, str]:
     """For the outbox alone: what of it is a kind of identifier."""
     return {kind: value for kind, value in _kept(tx, key).items() if kind in DIGESTS}

@@ -197,8 +197,8 @@ def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings, calle
     tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
     _begin_anew(tx, own)
     called |= recipient_holdings.called_among(tx, own)  # of what was only counted they are told by this erasure
-    for subject in order.subjects:
-        if suppression.is_sent_hashed(subject) or not called.isdisjoint(subject.keys):
+    for subject in order.subjects:  # of a kind that recipients key by no digest only what they have, or were told of
+        if suppression.digests(subject) or not called.isdisjoint(subject.keys):
             suppression.keep_suppression(tx, subject)
 
 
