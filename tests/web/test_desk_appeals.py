@@ -72,7 +72,7 @@ async def test_where_the_law_is_known_an_appeal_has_its_day(folder, monkeypatch)
         await denied_case(client, cookie)
         await acts(client, cookie, APPEAL, action="made", received=str(today()))
         page, first = [(await client.get(path, headers=cookie)).text for path in (APPEAL, "/desk")]
-    last = request_law.appeal_law_of("US-CO", today()).last(datetime.now(UTC), Calendar()).date()
+    last = request_law.last_of(request_law.appeal_law_of("US-CO", today()).answer, datetime.now(UTC), Calendar()).date()
     assert f"has to be answered by {last}" in page
     assert "not known here" not in page
     assert f"the law’s {last}" in first
@@ -177,7 +177,7 @@ def test_the_states_whose_law_was_read_have_its_span_from_its_day(place):
     law = appeal_law_of(place, since)
     assert appeal_law_of(place, since - timedelta(days=1)) is None
     assert (dict(law.answer), law.authority) == ({"days": days}, authority)
-    assert law.last(datetime(2026, 3, 2, 13, tzinfo=UTC), Calendar()).date() == last
+    assert request_law.last_of(law.answer, datetime(2026, 3, 2, 13, tzinfo=UTC), Calendar()).date() == last
 
 
 def test_of_every_other_place_no_span_is_known():
@@ -200,6 +200,5 @@ def test_the_law_of_appeals_is_that_of_the_narrowest_place_on_its_day(place, on,
     came = datetime(2025, 3, 1, 12, tzinfo=UTC)
     days = {"X 1": 45, "X 2": 60}.get(found)
     if law:
-        assert (law.last(came, Calendar()) and law.last(came, Calendar()).date()) == (
-            days and (came + timedelta(days=days)).date()
-        )
+        last = request_law.last_of(law.answer, came, Calendar())
+        assert (last and last.date()) == (days and (came + timedelta(days=days)).date())

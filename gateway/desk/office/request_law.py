@@ -39,15 +39,11 @@ class RequestClock:
     answer: Mapping[str, int]
     extend: Mapping[str, int]
 
-    def last(self, which: Mapping[str, int], received: datetime, days: Calendar) -> datetime | None:
-        """The last moment (UTC) of a span that began with a request; of a day in the last zone, as deadlines are."""
-        return _last(which, received, days)
-
     def answered_by(self, received: datetime, days: Calendar, *, extended: bool) -> datetime:
         """By when it has to be answered; once extended, by when at the latest."""
-        last = self.last(self.answer, received, days)
+        last = last_of(self.answer, received, days)
         assert last is not None
-        more = self.last(self.extend, last + LAST_ZONE, days) if extended else None
+        more = last_of(self.extend, last + LAST_ZONE, days) if extended else None
         return more or last
 
 
@@ -84,10 +80,6 @@ class AppealLaw:
     answer: Mapping[str, int]
     authority: str
 
-    def last(self, received: datetime, days: Calendar) -> datetime | None:
-        """The last moment (UTC) to answer an appeal; None where that is not known."""
-        return _last(self.answer, received, days)
-
 
 def appeal_law_of(place: str, on: date, table: Mapping[str, list[dict[str, Any]]] = TABLE) -> AppealLaw | None:
     """The row that holds for an appeal from a place on a day; None where nothing is known of it."""
@@ -106,7 +98,10 @@ def _wider(place: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("", *europe, country, place)))
 
 
-def _last(span: Mapping[str, int], received: datetime, days: Calendar) -> datetime | None:
+def last_of(span: Mapping[str, int], received: datetime, days: Calendar) -> datetime | None:
+    """The last moment (UTC) of a span that began with a request; of a day in the last zone, as deadlines are. None: the
+    law has none.
+    """
     if not span:
         return None
     day = (received.astimezone(UTC) - LAST_ZONE).date()

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office.cases import Appeals, CaseAppeal, DeskCase
 from gateway.desk.office.officers import Officer
-from gateway.desk.office.request_law import AppealLaw, appeal_law_of
+from gateway.desk.office.request_law import AppealLaw, appeal_law_of, last_of
 from gateway.keys import seals
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -53,7 +53,7 @@ class AppealPage:
         appeal = await asyncio.to_thread(self.appeals.read_appeal, case.number)
         now = self.door.clock()
         law = appeal_law_of(case.place, (appeal.received if appeal else now).date())
-        last = law.last(appeal.received, self.calendar) if law and appeal else None
+        last = last_of(law.answer, appeal.received, self.calendar) if law and appeal else None
         return show_desk(
             request, "appeal.html", officer=officer, case=case, appeal=appeal, law=law, last=last, kinds=KINDS,
             today=now.date(), letters=_letters(case, appeal, law), languages=LANGUAGES,
@@ -93,7 +93,7 @@ class AppealPage:
     async def _task(self, appeal: CaseAppeal) -> DueTask:
         case = await asyncio.to_thread(self.requests.cases.read_case, appeal.number)
         law = appeal_law_of(case.place, appeal.received.date()) if case else None
-        last = law.last(appeal.received, self.calendar) if law else None
+        last = last_of(law.answer, appeal.received, self.calendar) if law else None
         what, way = f"Answer the appeal of case {appeal.number}", f"{APPEALS}/{appeal.number}"
         if last is None:
             return DueTask(what, SOON, appeal.received.date(), None, None, way)

@@ -28,7 +28,7 @@ from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, Answere
 from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
 from gateway.desk.office.mailbox import MAIL, READ, UNREAD, Mailbox
 from gateway.desk.office.officers import Officer
-from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
+from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, last_of, reasons_of
 from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.ledger.subjects import Choice, residing
@@ -128,7 +128,7 @@ class RequestsIn:
             return self._mail_task(case)
         clock = clock_of(case.kind, case.place, case.received.date())
         last, what = clock.answered_by(case.received, self.calendar, extended=case.extended), "Answer"
-        first = clock.last(clock.acknowledge, case.received, self.calendar)
+        first = last_of(clock.acknowledge, case.received, self.calendar)
         if first and not case.acknowledged:
             last, what = min(first, last), "Acknowledge"
         if case.kind in NOES and not case.event:
@@ -143,8 +143,8 @@ class RequestsIn:
     def _mail_task(self, case: DeskCase) -> DueTask:
         """A mail that nobody read: by when the strictest of all kinds has to be acknowledged or answered."""
         clocks = [clock_of(kind, case.place, case.received.date()) for kind in RequestKind]
-        spans = [(clock, span) for clock in clocks for span in (clock.acknowledge, clock.answer)]
-        last = min(filter(None, (clock.last(span, case.received, self.calendar) for clock, span in spans)))
+        spans = [span for clock in clocks for span in (clock.acknowledge, clock.answer)]
+        last = min(filter(None, (last_of(span, case.received, self.calendar) for span in spans)))
         what, way = f"Read the mail of case {case.number}", f"{ROOT}/mail/{case.number}"
         return DueTask.by_law(self.door, what, case.received, last, way)
 
