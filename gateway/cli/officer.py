@@ -27,6 +27,7 @@ from gateway.desk.suppression import NoPosition, suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.records import consent_records, requests, who_got_what, year_report
 from gateway.records import day as days
+from gateway.records.who_got_what import QUESTIONS
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass
 
 AN_EVENT = "EVENT is an event id as answers and receipts have it"
@@ -307,7 +308,6 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         click.echo(f"{found.unnamed} more have no {algorithm} digest that {recipient} could know", err=True)
 
 
-QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
 YEAR = timedelta(days=366)  # the longest
 
 

@@ -21,7 +21,7 @@ import io
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from gateway.ledger.subjects import day_begins, moment
 from gateway.records import requests
 from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
 
+QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")  # the first of one person
 # Purposes whose receivers may market to people by themselves; who sells cannot say that nobody does.
 MARKETING = frozenset({Purpose.THIRD_PARTY_MARKETING, Purpose.SALE, Purpose.SHARING, Purpose.TARGETED_ADS})
 NETWORK = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
@@ -70,16 +71,9 @@ class Sum:
     last: datetime
 
 
-@contextlib.contextmanager
-def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(store_in(folder).open_to_read()) as db:
-        db.execute("BEGIN")
-        yield db
-
-
 def sums(folder: Path, since: date, until: date) -> list[Sum]:
     """Days from `since`, `until` not included. Raises sqlite3.Error or `LedgerRefused`."""
-    with _snapshot(folder) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(SUMS, {"since": day_begins(since), "until": day_begins(until)}).fetchall()
     return [
         Sum(
@@ -144,7 +138,8 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
     """What must be empty: rows that left after their person had opted out; and sends that callers reported although the
     answer was no (`despite_no`).
     """
-    with _snapshot(folder) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        db.execute("BEGIN")
         broken = [
             {
                 "recipient": each.recipient,

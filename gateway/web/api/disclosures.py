@@ -32,6 +32,7 @@ from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged, Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what
+from gateway.records.who_got_what import QUESTIONS
 from gateway.signals.lines import Line
 from gateway.terms import DataClass
 from gateway.web.shell import access_report, auth, desk_call, wire
@@ -131,7 +132,6 @@ def _report(said: BatchSaid) -> OutcomeReport:
     return OutcomeReport(said.decision, said.outcome, at, wire.since_1970(said.said))
 
 
-QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
 YEAR = timedelta(days=366)  # the longest: of network information records are kept one year at least (47 CFR 64.2009(c))
 FIRST, LAST = 2018, 9997
 
