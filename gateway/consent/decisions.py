@@ -126,12 +126,10 @@ class Decisions:
         told = decision.recipient, decision.purposes, decision.classes, decision.stands, decision.denied
         return Draft(*told, hashed, bits, classes)
 
-    def seal(self, draft: Draft, key: bytes, at: int) -> str:
-        """64 characters of base64url, a replica's after its name and a dot; no two alike."""
-        return self.seal_all((draft,), key, at)[0]
-
     def seal_all(self, drafts: Sequence[Draft], key: bytes, at: int) -> list[str]:
-        """Of several answers about one person. The system is asked for random numbers once, of all of them."""
+        """64 characters of base64url of each of several answers about one person, a replica's after its name and a dot;
+        no two alike. The system is asked for random numbers once, of all of them.
+        """
         # AES-SIV needs no nonce: these tell two equal answers of one second apart, whatever its host does with `random`
         random = RANDOM.iter_unpack(os.urandom(RANDOM.size * len(drafts)))
         encrypt, about, boxes = self._sealing[-1].encrypt, self._about, list[bytes]()
@@ -308,7 +306,8 @@ class Deciding(ABC):
     def _make(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> dict[str, Made]:
         key, at = _key_of(checked), int(self._clock().timestamp())
         drafts = self.drafts(ask, checked, stands, blocked)
-        return {name: (self._decisions.seal(each, key, at), each.of(key, at)) for name, each in drafts.items()}
+        texts = self._decisions.seal_all([*drafts.values()], key, at)
+        return {name: (text, each.of(key, at)) for (name, each), text in zip(drafts.items(), texts, strict=True)}
 
     def _decision(
         self, name: str, ask: Ask, checked: Checked, key: bytes, stands: Stands, blocked: Blocked | None

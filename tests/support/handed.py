@@ -14,7 +14,7 @@ LINES = {"Content-Type": "application/x-ndjson"}
 
 def made(decisions, decision):
     """The id of one answer."""
-    return decisions.seal(decisions.draft(decision), decision.key, decision.at)
+    return decisions.seal_all([decisions.draft(decision)], decision.key, decision.at)[0]
 
 
 def enrolment_of(folder, maker="dev"):
