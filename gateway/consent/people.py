@@ -407,12 +407,9 @@ def leaves(
     return [
         item
         for item in identifiers
-        if (kind := str(item.get("type"))) in held or any(goes(each, classes) for each in (kind, _hashed(kind)))
+        for kind in [str(item.get("type"))]
+        if kind in held or goes(kind, classes) or goes(HASHED_AS.get(kind, kind), classes)
     ]
-
-
-def _hashed(kind: str) -> str:
-    return HASHED_AS.get(kind, kind)
 
 
 def named(

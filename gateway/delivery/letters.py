@@ -112,7 +112,8 @@ class Mail:
             if server.security == "starttls":
                 smtp.starttls(context=ssl.create_default_context())
             if server.username:
-                smtp.login(server.username, _password(server))
+                password = server.password_file.read_text(encoding="utf-8").strip() if server.password_file else ""
+                smtp.login(server.username, password)
         except BaseException:
             smtp.close()
             raise
@@ -155,10 +156,6 @@ class MailFolder:
 
     async def close(self) -> None:
         """There is nothing to close."""
-
-
-def _password(server: MailServer) -> str:
-    return server.password_file.read_text(encoding="utf-8").strip() if server.password_file else ""
 
 
 def written(from_address: str, to: str, letter: Letter) -> EmailMessage:

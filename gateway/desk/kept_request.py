@@ -50,7 +50,8 @@ class KeptRequest:
         if self.tie:
             listed = [subject for subject in self.subjects if not subject.reading]
             still = [each for each in listed if each.key not in passed and each.key not in self._perhaps_read]
-            links.tie(tx, account_of(listed), still, milliseconds(self.choice.at))
+            account = next((each for each in listed if each.is_account), None)
+            links.tie(tx, account, still, milliseconds(self.choice.at))
         said = [(subject, self.choice) for subject in self.subjects]
         said = late_noes.as_of_then(tx, said, passed) if passed else said
         if late:
@@ -111,11 +112,6 @@ class KeptRequest:
             "repeat": [repeat.name.hex(), repeat.content.hex()] if repeat else None,
         }
         return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-
-
-def account_of(subjects: Sequence[Subject]) -> Subject | None:
-    """The account among what was listed."""
-    return next((subject for subject in subjects if subject.is_account), None)
 
 
 def request_answer(written: Sequence[Written]) -> bytes:

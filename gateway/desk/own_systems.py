@@ -53,6 +53,9 @@ OPEN_COUNTS = (
 )
 OF_EVENTS = f"{ORDERED} WHERE s.event IN ({{marks}}) ORDER BY s.last, o.recipient, o.id"
 ACTS = "SELECT request FROM detail WHERE key = ? AND seq >= ?"
+IS_ACT = (
+    "SELECT 1 FROM system_order WHERE event = ?1 UNION SELECT 1 FROM detail JOIN erasure USING (seq) WHERE event = ?1"
+)
 DONE = f"{ORDERED} WHERE o.state = 'delivered' AND {OURS} ORDER BY o.taken DESC LIMIT ?"
 
 
@@ -241,15 +244,6 @@ def still_named(tx: Transaction, since: Mapping[bytes, int]) -> dict[str, set[tu
     return found
 
 
-def is_act(db: sqlite3.Connection, event: bytes) -> bool:
-    """Whether somebody was forgotten by an act of this event; of an unlink as far as a system was asked."""
-    sql = (
-        "SELECT 1 FROM system_order WHERE event = ?1"
-        " UNION SELECT 1 FROM detail JOIN erasure USING (seq) WHERE event = ?1"
-    )
-    return db.execute(sql, (event,)).fetchone() is not None
-
-
 def is_complete(db: sqlite3.Connection, event: bytes) -> bool:
     """Whether each system that an act asks said that it deleted."""
     return all(each.is_done for each in deletions_of(db, [event]))
@@ -329,8 +323,10 @@ class Systems:
         return await self.writer.commit(job)
 
     async def is_act(self, event: bytes) -> bool:
-        """Whether an act of this event is on record."""
-        return await asyncio.to_thread(asked_of, self.writer.store, partial(is_act, event=event))
+        """Whether somebody was forgotten by an act of this event; of an unlink as far as a system was asked."""
+        return await asyncio.to_thread(
+            asked_of, self.writer.store, lambda db: db.execute(IS_ACT, (event,)).fetchone() is not None
+        )
 
     async def deleted(self, message: bytes, officer: str) -> str:
         """An officer looked, and it is deleted there; in which system. Raises `NoSuchDeletion`."""
