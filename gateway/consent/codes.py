@@ -13,11 +13,9 @@ a number or a code, only keyed hashes, and those for an hour.
 """
 
 import asyncio
-import contextlib
 import hmac
 import os
 import secrets as random
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,7 +28,7 @@ from gateway.consent.choice_result import Refused
 from gateway.delivery.letters import Letter
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
-from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.store import asked_or
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -192,12 +190,8 @@ class TextSpending:
 
     def spent(self, day: date) -> tuple[int, int]:
         """What they cost so far, and how many were not sent; where that cannot be read somebody else has an alarm."""
-        row = None
-        with (
-            contextlib.suppress(sqlite3.Error, LedgerRefused),
-            contextlib.closing(self._writer.store.open_to_read()) as db,
-        ):
-            row = db.execute("SELECT spent, refused FROM text_cost WHERE day = ?", (day.isoformat(),)).fetchone()
+        sql, named = "SELECT spent, refused FROM text_cost WHERE day = ?", day.isoformat()
+        row = asked_or(self._writer.store, lambda db: db.execute(sql, (named,)).fetchone(), None)
         return row or (0, 0)
 
 

@@ -3,17 +3,15 @@ the officer's day on, before the day passes. Health and metrics ask it; a line i
 """
 
 import contextlib
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.choice.deletion_periods import ListDue, due
+from gateway.choice.deletion_periods import Fetched, ListDue, due
 from gateway.delivery.background import Every
 from gateway.desk import deletion_orders
-from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, asked_or
 
 log = structlog.get_logger("gateway")
 DAILY, FIRST = 86_400.0, 60.0  # seconds
@@ -35,16 +33,9 @@ class DeletionDues:
         """As of now. Reads the ledger: none for the event loop."""
         now = self._clock()
         if self._read is None or not self._read[0] <= now < self._read[0] + FOR_A_WHILE:
-            self._read = now, self._due(now)
+            fetched: Sequence[Fetched] = asked_or(self._store, deletion_orders.downloads, ())
+            self._read = now, tuple(due(fetched, now.date()))
         return self._read[1]
-
-    def _due(self, now: datetime) -> tuple[ListDue, ...]:
-        with (
-            contextlib.suppress(sqlite3.Error, LedgerRefused),
-            contextlib.closing(self._store.open_to_read()) as db,
-        ):
-            return tuple(due(deletion_orders.downloads(db), now.date()))
-        return ()
 
     def days_left(self) -> dict[tuple[str, str], int]:
         """By state and by what is due, the fewest; negative: it is late."""

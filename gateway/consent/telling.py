@@ -29,8 +29,8 @@ from gateway.desk.own_systems import is_system
 from gateway.disk import took
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.store import ledger_snapshot
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.store import asked_or, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -144,11 +144,11 @@ class Telling:
     def _due(self) -> list[DeliveryWay]:
         """The ways that have something due."""
         now = milliseconds(self._clock())
-        try:
-            with contextlib.closing(self._writer.store.open_to_read()) as db:
-                return [way for way in self._ways if outbox.is_due(db, way.recipient, now, way.kind)]
-        except (sqlite3.Error, LedgerRefused):
-            return []
+
+        def due(db: sqlite3.Connection) -> list[DeliveryWay]:
+            return [way for way in self._ways if outbox.is_due(db, way.recipient, now, way.kind)]
+
+        return asked_or(self._writer.store, due, [])
 
     async def _deliver(self, way: DeliveryWay) -> int:
         recipient, now, done = way.recipient, milliseconds(self._clock()), 0

@@ -22,7 +22,8 @@ from gateway.desk.documents import Document
 from gateway.desk.evidence import Rehearsal, RehearsalTold
 from gateway.disk import took
 from gateway.evidence.keeper import written
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.store import asked_or
 from gateway.ledger.writer import Writer
 
 PERIOD = 30.0  # seconds between two looks whether one is due
@@ -31,6 +32,8 @@ AGAIN = timedelta(hours=1)  # after a failure, so that a passing trouble is not 
 AHEAD = timedelta(minutes=5)  # what was rehearsed later than that was told by a clock that was wrong
 STALE = 5.0  # seconds for which what the ledger said is believed
 LOCK = "rehearsal.lock"
+OnRecord = tuple[RehearsalTold | None, datetime | None]  # the youngest, and since when one is owed
+NOTHING: OnRecord = None, None
 log = structlog.get_logger("gateway")
 
 
@@ -59,7 +62,7 @@ class Rehearsing:
         self._run = run
         self._thread = Every("rehearsing", PERIOD, self._look, first=FIRST)
         self._tried: datetime | None = None
-        self._read: tuple[datetime, RehearsalTold | None, datetime | None] | None = None
+        self._read: tuple[datetime, OnRecord] | None = None
         self._told: list[str] = []
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
@@ -106,17 +109,11 @@ class Rehearsing:
         """The youngest on record; None too while that cannot be read."""
         return self._known()[0]
 
-    def _known(self) -> tuple[RehearsalTold | None, datetime | None]:
+    def _known(self) -> OnRecord:
         now = self._clock()
         if self._read is None or not timedelta(0) <= now - self._read[0] < timedelta(seconds=STALE):
-            last = since = None
-            with (
-                contextlib.suppress(sqlite3.Error, LedgerRefused),
-                contextlib.closing(self._writer.store.open_to_read()) as db,
-            ):
-                last, since = evidence.last_rehearsal(db), evidence.rehearsal_owed_since(db)
-            self._read = (now, last, since)
-        return self._read[1], self._read[2]
+            self._read = now, asked_or(self._writer.store, _on_record, NOTHING)
+        return self._read[1]
 
     def alarms(self) -> list[str]:
         """The alarms that somebody has to look at; each text with the command that shows more. A new one is logged,
@@ -137,6 +134,10 @@ class Rehearsing:
         if self._every and owed and not -AHEAD <= self._clock() - owed <= self._late:
             hours = self._late // timedelta(hours=1)
             yield f"no rehearsal is on record for more than {hours} hours: gateway help rehearsal"
+
+
+def _on_record(db: sqlite3.Connection) -> OnRecord:
+    return evidence.last_rehearsal(db), evidence.rehearsal_owed_since(db)
 
 
 def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:

@@ -100,6 +100,13 @@ def asked_of(store: Store, question: Callable[[Connection], T]) -> T:
         return question(db)
 
 
+def asked_or(store: Store, question: Callable[[Connection], T], otherwise: T) -> T:
+    """The same, where something else will do: a ledger that cannot be read has an alarm of its own."""
+    with contextlib.suppress(StoreUnavailable):
+        return asked_of(store, question)
+    return otherwise
+
+
 @dataclass(frozen=True, slots=True)
 class SqliteStore:
     """The ledger's file in a data folder."""
