@@ -22,21 +22,20 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.desk import documents
-from gateway.desk.access import split_words
+from gateway.desk.access import Received, split_words
 from gateway.desk.evidence import FORMS_FAILED
 from gateway.desk.suppression import Suppressed
 from gateway.ledger.audit import verify
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import day_begins, moment
 from gateway.records import requests
-from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
+from gateway.terms import DataClass, NoticeKind, Purpose
 
 QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")  # the first of one person
 # Purposes whose receivers may market to people by themselves; who sells cannot say that nobody does.
@@ -57,36 +56,15 @@ SELECT recipient, purpose, classes, outcome, day, sum(count), min(first), max(la
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """What one recipient got on one day (UTC). `outcome`: sent, unknown, possible, despite_no."""
-
-    recipient: str
-    purposes: tuple[str, ...]
-    data: tuple[str, ...]
-    outcome: str
-    day: date
-    count: int
-    first: datetime
-    last: datetime
-
-
-def sums(folder: Path, since: date, until: date) -> list[Sum]:
-    """Days from `since`, `until` not included. Raises sqlite3.Error or `LedgerRefused`."""
+def sums(folder: Path, since: date, until: date) -> list[Received]:
+    """What each recipient got of all people together, a day (UTC) at a time, from `since`, `until` not included;
+    `despite_no` stays apart. Raises sqlite3.Error or `LedgerRefused`.
+    """
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(SUMS, {"since": day_begins(since), "until": day_begins(until)}).fetchall()
     return [
-        Sum(
-            recipient,
-            split_words(purposes),
-            split_words(classes),
-            outcome,
-            moment(day * DAY_MS).date(),
-            count,
-            moment(first),
-            moment(last),
-        )
-        for recipient, purposes, classes, outcome, day, count, first, last in rows
+        Received(to, split_words(purposes), split_words(classes), outcome, moment(first), moment(last), count)
+        for to, purposes, classes, outcome, _, count, first, last in rows
     ]
 
 
@@ -109,7 +87,7 @@ def direct_marketing(folder: Path, year: int, recipients: Mapping[str, Recipient
                     "count": 0,
                 },
             )
-            line["data"].update(each.data)
+            line["data"].update(each.classes)
             line["purposes"].update(each.purposes)
             line["count"] += each.count
     return [
@@ -123,14 +101,14 @@ def network_information(folder: Path, since: date, until: date) -> list[dict[str
     return [
         {
             "recipient": each.recipient,
-            "day": each.day.isoformat(),
+            "day": each.first.date().isoformat(),
             "purposes": each.purposes,
-            "data": each.data,
+            "data": each.classes,
             "outcome": each.outcome,
             "count": each.count,
         }
         for each in sums(folder, since, until)
-        if DataClass.CPNI in each.data or not NETWORK.isdisjoint(each.purposes)
+        if DataClass.CPNI in each.classes or not NETWORK.isdisjoint(each.purposes)
     ]
 
 
@@ -157,7 +135,7 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
             "recipient": each.recipient,
             "entry": None,
             "purposes": each.purposes,
-            "day": each.day.isoformat(),
+            "day": each.first.date().isoformat(),
             "outcome": each.outcome,
             "count": each.count,
         }
