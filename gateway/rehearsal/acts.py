@@ -175,23 +175,19 @@ def clicks(channel: str) -> Act:
     return act
 
 
-def asks_participant(how: str) -> Act:
-    """The DAA's tools at a participant's endpoints: `web` (WebChoices), `token` (TokenChoices), `app` (AppChoices)."""
-
-    async def act(stage: Stage, _: Cast, person: Person) -> None:
-        if how == "app":
-            taken(await stage.public.get("/adchoices/app", params={"os": "android", "adid": person.gaid}))
-        elif how == "token":
-            digest = hashlib.sha256(person.email.encode()).hexdigest()
-            taken(await stage.public.get("/adchoices/pr.png", params={"idt": "email", "sha256": digest}))
-        else:
-            await _by_web_choices(stage, person)
-
-    return act
+async def asks_app_choices(stage: Stage, _: Cast, person: Person) -> None:
+    """The DAA's tools at a participant's endpoints: that of phones."""
+    taken(await stage.public.get("/adchoices/app", params={"os": "android", "adid": person.gaid}))
 
 
-async def _by_web_choices(stage: Stage, person: Person) -> None:
-    """Status with a token, then the opt-out with it."""
+async def asks_token_choices(stage: Stage, _: Cast, person: Person) -> None:
+    """That of addresses."""
+    digest = hashlib.sha256(person.email.encode()).hexdigest()
+    taken(await stage.public.get("/adchoices/pr.png", params={"idt": "email", "sha256": digest}))
+
+
+async def asks_web_choices(stage: Stage, _: Cast, person: Person) -> None:
+    """That of browsers: status with a token, then the opt-out with it."""
     options = stage.settings.ad_choices
     asked = {"participant_id": str(options.participant), "rd": f"https://{options.redirect_hosts[0]}"}
     sent = {"Referer": f"https://{options.referers[0]}/"}

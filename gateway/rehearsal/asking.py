@@ -4,7 +4,6 @@ page.
 An answer is seen as what each data class gets, so that doors of different shapes are held to one rule.
 """
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import orjson
 
 from gateway.choice.recipient import Recipient
 from gateway.rehearsal import acts
-from gateway.rehearsal.stage import PAUSES, PLACE, Cast, Person, Stage, taken
+from gateway.rehearsal.stage import PLACE, Cast, Person, Stage, patiently, taken
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
 CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share, dry run", "share", "page"
@@ -81,7 +80,7 @@ class Asker:
                         **asking_of(signals),
                     }
                 )
-        told = await self._steadily(lambda: self.cast.call("/v1/checks", bodies))
+        told = await _steadily(lambda: self.cast.call("/v1/checks", bodies))
         return _together(asked, (RehearsalGot(one["data"], one["reason"]) for one in told.json()))
 
     async def at_once(self, listed: Sequence[Mapping[str, str]], signals: Mapping[str, object]) -> Answers:
@@ -90,26 +89,12 @@ class Asker:
         names = [name for name, recipient in self.stage.recipients.items() if recipient.purposes and recipient.data]
         for start in range(0, len(names), MOST):
             body = {"identifiers": listed, "recipients": names[start : start + MOST], **asking_of(signals)}
-            told = await self._steadily(partial(self.cast.call, "/v1/check", body))
+            told = await _steadily(partial(self.cast.call, "/v1/check", body))
             found |= {
                 RehearsalAsked(CHECK, name, "", "said"): RehearsalGot(one["data"], one["reason"])
                 for name, one in told.json()["verdicts"].items()
             }
         return found
-
-    async def _steadily(self, send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-        """An answer of a stage that trusts its ledger at that moment; on a busy machine one that does not is asked
-        again. One that stays so is taken as it is.
-        """
-        for pause in PAUSES:
-            answer = taken(await send(), 200)
-            reason = answer.headers.get("gateway-reason", "")
-            if reason not in UNSTEADY and not any(
-                b'"reason":"%s"' % one.encode() in answer.content for one in UNSTEADY
-            ):
-                return answer
-            await asyncio.sleep(pause)
-        return taken(await send(), 200)
 
     async def bids(self, gaid: str, whom: str, signals: Mapping[str, object]) -> Answers:
         """A bid request of a phone, to each recipient that may have its ad id."""
@@ -121,7 +106,7 @@ class Asker:
 
     async def _bid(self, name: str, gaid: str, signals: Mapping[str, object]) -> RehearsalGot:
         path = f"/v1/openrtb?recipient={name}&place={PLACE}&dry_run=1"
-        answer = await self._steadily(lambda: self.cast.call(path, _bid(gaid, signals)))
+        answer = await _steadily(lambda: self.cast.call(path, _bid(gaid, signals)))
         left, reason = answer.json().get("device", {}), answer.headers["gateway-reason"]
         exact = left.get("geo", {}).get("lat") == LAT or left.get("geo", {}).get("lon") == LON
         goes = {DataClass.AD_ID: left.get("ifa") == gaid, DataClass.PRECISE_GEO: exact}
@@ -156,6 +141,17 @@ class Asker:
             RehearsalAsked(PAGE, "", purpose, "said"): RehearsalGot({PAGE: word}, said["status"])
             for purpose, word in may.items()
         }
+
+
+async def _steadily(send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """An answer of a stage that trusts its ledger then; on a busy machine one that does not is asked again."""
+    return taken(await patiently(send, _is_unsteady), 200)
+
+
+def _is_unsteady(answer: httpx2.Response) -> bool:
+    told = answer.headers.get("gateway-reason", "") in UNSTEADY
+    told = told or any(b'"reason":"%s"' % one.encode() in answer.content for one in UNSTEADY)
+    return told and answer.is_success
 
 
 def _bid(gaid: str, signals: Mapping[str, object]) -> dict[str, Any]:

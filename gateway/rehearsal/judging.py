@@ -161,14 +161,11 @@ class _Trial:
             del outcome.not_allowed[pair]
             if not any(name == recipient and of in {"", purpose} for name, of, _, _ in outcome.failed):
                 outcome.proved.add(pair)
-        elif recipient and (self._is_made_up(recipient) or why not in BY_CONFIGURATION):
+        elif recipient and (recipient.rstrip("_") in {stages.OUTSIDE, stages.OWN} or why not in BY_CONFIGURATION):
             self._fail_control(RehearsalAsked(CHECKS, recipient, purpose, ""), why)
 
     def _fail_control(self, asked: RehearsalAsked, why: str) -> None:
         self._outcome.failed.append((asked.recipient, asked.purpose, asked.door, f"nothing could go before: {why}"))
-
-    def _is_made_up(self, recipient: str) -> bool:
-        return recipient.rstrip("_") in {stages.OUTSIDE, stages.OWN}
 
 
 PAGES = "page"

@@ -253,11 +253,16 @@ def taken(answer: httpx2.Response, *expected: int) -> httpx2.Response:
     return answer
 
 
-async def patiently(send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """As callers do: whoever is told 503 asks again. A machine that is busy is not a gateway that fails."""
+async def patiently(
+    send: Callable[[], Awaitable[httpx2.Response]],
+    is_busy: Callable[[httpx2.Response], bool] = lambda answer: answer.status_code == 503,  # noqa: PLR2004
+) -> httpx2.Response:
+    """As callers do: whoever is told 503 asks again. A machine that is busy is not a gateway that fails. What stays so
+    is taken as it is.
+    """
     for pause in PAUSES:
         answer = await send()
-        if answer.status_code != 503:  # noqa: PLR2004
+        if not is_busy(answer):
             return answer
         await asyncio.sleep(pause)
     return await send()

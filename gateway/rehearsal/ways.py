@@ -224,16 +224,16 @@ def _participant(settings: Settings) -> Iterator[Way]:
     options = settings.ad_choices
     is_open = options.participant and options.redirect_hosts and options.referers
     doors = {
-        "web": ("/adchoices", VISITED),
-        "token": ("/adchoices/pr.png", ("email",)),
-        "app": ("/adchoices/app", PHONE),
+        "web": ("/adchoices", VISITED, acts.asks_web_choices),
+        "token": ("/adchoices/pr.png", ("email",), acts.asks_token_choices),
+        "app": ("/adchoices/app", PHONE, acts.asks_app_choices),
     }
-    for how, (door, of) in doors.items():
+    for how, (door, of, act) in doors.items():
         yield Way(
             f"AdChoices, {how}",
             Source.AD_CHOICES,
             door,
-            acts.asks_participant(how),
+            act,
             purposes=options.purposes,
             of=of,
             closed="" if is_open else "ad_choices.participant is 0",

@@ -315,10 +315,7 @@ def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):
 
 @pytest.mark.parametrize("reason", ["stale", "store_unavailable"])
 def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, monkeypatch, reason):
-    from gateway.rehearsal import asking
-
     monkeypatch.setattr(stage, "PAUSES", ())
-    monkeypatch.setattr(asking, "PAUSES", ())
     honest = verdict.decide
 
     def in_doubt(question, office):
