@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, RANKS
-from gateway.choice.place import country_of, may_be_european
+from gateway.choice.place import UNKNOWN_PLACE, country_of, may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
@@ -387,10 +387,10 @@ class Checks:
             met.likeness.naming,
         )
 
-    def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
+    def _refuse(self, name: str, ask: Ask, reason: Reason) -> Verdict:
         recipient = self.recipients.get(name)
         data = ask.data if ask.data is not None else recipient.data if recipient else ()
-        return deny_all(data, reason, "", place)
+        return deny_all(data, reason, "", UNKNOWN_PLACE)
 
     def proof(self) -> float | None:
         """The newest proof that answers may be trusted now, another one twice a second. None: there is none."""
