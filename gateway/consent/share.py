@@ -186,10 +186,6 @@ class Sharing:
     async def close(self) -> None:
         await self._forwarder.close()
 
-    async def share(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
-        """The outcome of every row, in order, at once: see `answers`."""
-        return [item async for some in self.answers(recipient, rows) for item in some]
-
     async def answers(
         self, recipient: Recipient, rows: Sequence[ShareRow], job: str = ""
     ) -> AsyncGenerator[list[Shared]]:
@@ -235,7 +231,7 @@ class Sharing:
             done[index] = Shared(item.row.id, "refused", why, dict.fromkeys(item.verdict.data, DENY))
 
     async def would_share(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
-        """What `share` would answer, without the rows: nothing leaves, nothing is on record, no act is used up. Of one
+        """What `answers` would say, without the rows: nothing leaves, nothing is on record, no act is used up. Of one
         that goes at a person's wish it is not told whether another row would have had the wish.
         """
         if recipient.mode == "files":

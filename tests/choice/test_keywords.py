@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.inside import settings as shipped
 from support.people import GAID, named
+from support.shares import share_all
 
 from gateway.app import composition, from_settings
 from gateway.choice import keywords
@@ -148,7 +149,7 @@ class TestTheSettings:
         )
         row = ShareRow("r1", [named("gaid", GAID)], {"kw": "travel,see you,my health", "ip": "203.0.113.77"}, "US-CA")
         with composition.open_house(folder, shipped(tmp_path / "mine.toml"), dev=True) as house:
-            [shared] = await house.sharing.share(house.consent.recipients["advertisers"], [row])
+            [shared] = await share_all(house.sharing, house.consent.recipients["advertisers"], [row])
         left = {name: value for name, value in shared.row.items() if name != "row"}
         assert (shared.outcome, left) == ("returned", {"kw": "travel", "ip": "203.0.113.0"})
         assert shared.dropped == {Why.UNLISTED: 1, Why.SENSITIVE: 1}

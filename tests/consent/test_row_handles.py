@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support import inside
 from support.people import gaid, named
+from support.shares import share_all
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent.files import Filing
@@ -57,7 +58,7 @@ def change_key(folder) -> None:
 
 async def handed_back(house, one: ShareRow, recipient: str = "teemo") -> str:
     to = replace(house.consent.recipients[recipient], mode="return")
-    [shared] = await house.sharing.share(to, [one])
+    [shared] = await share_all(house.sharing, to, [one])
     assert SECRET_ID not in repr(shared.row)
     return shared.row["row"]
 
@@ -72,8 +73,8 @@ async def test_the_recipient_of_a_forwarded_row_does_not_get_the_id_and_the_call
     with opened() as house:
         house.sharing._forwarder.send = send
         to = replace(house.consent.recipients["teemo"], mode="forward", endpoint="https://teemo.example/rows")
-        [shared] = await house.sharing.share(to, [row()])
-        [again] = await house.sharing.share(to, [row()])
+        [shared] = await share_all(house.sharing, to, [row()])
+        [again] = await share_all(house.sharing, to, [row()])
     assert SECRET_ID not in repr(batches)
     assert (shared.outcome, set(shared.row)) == ("sent", {"row"})
     assert json.loads(batches[0][2]) == [{"ad_id": gaid(1)} | shared.row]

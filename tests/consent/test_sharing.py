@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 from support import inside
 from support.people import gaid, named
+from support.shares import share_all
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent import check, tokens
@@ -97,7 +98,7 @@ def teemo(house):
 
 async def test_allowed_rows_are_sent_and_marked_and_only_what_may_go_goes(house, folder, sharing, teemo):
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [row(1), row(2, data={"ad_id": gaid(2), "note": "x", "lat": 95})])
+    shared = await share_all(sharing, teemo, [row(1), row(2, data={"ad_id": gaid(2), "note": "x", "lat": 95})])
     assert [(item.id, item.outcome) for item in shared] == [("r1", "sent"), ("r2", "sent")]
     one, two = (item.row for item in shared)
     assert receiver.batches[0][0] == ENDPOINT
@@ -112,7 +113,7 @@ async def test_allowed_rows_are_sent_and_marked_and_only_what_may_go_goes(house,
 async def test_an_intention_is_durable_before_the_bytes_leave(house, folder, sharing, teemo):
     seen = []
     sharing._forwarder = Receiver(at_send=lambda: seen.append(marks(folder)))
-    await sharing.share(teemo, [row(1)])
+    await share_all(sharing, teemo, [row(1)])
     assert seen == [{"r1": "intended"}]
 
 
@@ -141,11 +142,11 @@ async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(s
         return await whole(endpoint, key, rows, deadline, to=to)
 
     sharing._forwarder, receiver.send = receiver, send
-    await sharing.share(teemo, [row(1)])
+    await share_all(sharing, teemo, [row(1)])
     window = sharing.window
     assert deadlines[0] <= slow_checks[0][0] + window.total_seconds()
     slow_checks.clear()
-    [returned] = await sharing.share(replace(teemo, mode="return"), [row(2)])
+    [returned] = await share_all(sharing, replace(teemo, mode="return"), [row(2)])
     assert returned.until <= slow_checks[-1][1] + window
 
 
@@ -168,7 +169,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
 
     queued: list[list] = []
     sharing._forwarder = Receiver(at_send=erase)
-    shared = await sharing.share(teemo, [row(1), row(2)])
+    shared = await share_all(sharing, teemo, [row(1), row(2)])
     assert [item.outcome for item in shared] == ["sent", "sent"]
     assert queued == [[("teemo", "delete")]]
     assert told() == [("teemo", "delete")] * 2
@@ -180,7 +181,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
 async def test_an_opted_out_person_is_in_no_batch(house, folder, sharing, teemo):
     await opt_out(house, 2)
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [row(1), row(2), row(3)])
+    shared = await share_all(sharing, teemo, [row(1), row(2), row(3)])
     assert [item.outcome for item in shared] == ["sent", "refused", "sent"]
     assert receiver.ids == ["r1", "r3"]
     assert gaid(2) not in repr(receiver.batches)
@@ -189,7 +190,7 @@ async def test_an_opted_out_person_is_in_no_batch(house, folder, sharing, teemo)
 async def test_where_everybody_opted_out_nothing_is_posted(house, folder, sharing, teemo):
     await opt_out(house, 1)
     sharing._forwarder = receiver = Receiver()
-    assert [item.outcome for item in await sharing.share(teemo, [row(1)])] == ["refused"]
+    assert [item.outcome for item in await share_all(sharing, teemo, [row(1)])] == ["refused"]
     assert (receiver.batches, marks(folder)) == ([], {})
 
 
@@ -206,7 +207,7 @@ async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
 
     monkeypatch.setattr(sharing, "_intend", slow)
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(replace(teemo, mode=mode), [row(1), row(2), row(3)])
+    shared = await share_all(sharing, replace(teemo, mode=mode), [row(1), row(2), row(3)])
     assert [item.outcome for item in shared if item.id != "r2"] == [{"forward": "sent", "return": "returned"}[mode]] * 2
     assert (shared[1].outcome, shared[1].reason, shared[1].row) == ("refused", "opted_out", None)
     assert "r2" not in receiver.ids
@@ -234,7 +235,7 @@ async def test_a_row_is_asked_about_again_where_anything_changed_since_it_was_de
 
     monkeypatch.setattr(sharing, "_intend", meanwhile)
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [row(1), row(2)])
+    shared = await share_all(sharing, teemo, [row(1), row(2)])
     stopped = {"nothing": [], "a choice": ["r2"], "the configuration": ["r1", "r2"]}[changed]
     assert asked == [gaid(int(name[1:])) for name in stopped]
     assert [item.id for item in shared if item.outcome == "refused"] == stopped
@@ -257,9 +258,9 @@ async def test_an_opt_out_between_the_checks_by_an_id_that_the_phone_had_before_
         return claimed
 
     sharing._forwarder = receiver = Receiver()
-    assert [item.outcome for item in await sharing.share(teemo, [replace(shown, id="r0")])] == ["sent"]
+    assert [item.outcome for item in await share_all(sharing, teemo, [replace(shown, id="r0")])] == ["sent"]
     monkeypatch.setattr(sharing, "_intend", meanwhile)
-    [item] = await sharing.share(teemo, [shown])
+    [item] = await share_all(sharing, teemo, [shown])
     assert (item.outcome, item.reason) == ("refused", "opted_out")
     assert receiver.ids == ["r0"]
 
@@ -276,7 +277,7 @@ async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_poste
 
     monkeypatch.setattr(sharing, "_intend", slow)
     sharing._forwarder = receiver = Receiver()
-    (shared,) = await sharing.share(teemo, [row(1)])
+    (shared,) = await share_all(sharing, teemo, [row(1)])
     assert (shared.outcome, receiver.batches, marks(folder)) == ("refused", [], {"r1": "not_sent"})
 
 
@@ -297,7 +298,7 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
             return ForwardOutcome.SENT
 
     sharing._forwarder = receiver = Slow()
-    first, second = await sharing.share(teemo, [row(1), row(2)])
+    first, second = await share_all(sharing, teemo, [row(1), row(2)])
     assert (first.outcome, first.reason, second.outcome) == ("refused", "opted_out", "sent")
     assert [receiver.known[sent["row"]] for sent in receiver.batches[-1][2]] == ["r2"]
     assert marks(folder) == {"r1": "not_sent", "r2": "sent"}
@@ -330,7 +331,7 @@ async def test_who_hangs_up_was_handed_what_was_written_and_nothing_else(house, 
     found = marks(folder)
     assert {found[f"r{number}"] for number in range(GROUP)} == {"possible"}
     assert {found[f"r{number}"] for number in range(GROUP, GROUP * 2)} == {"not_sent"}
-    again = await sharing.share(back, rows)
+    again = await share_all(sharing, back, rows)
     assert [(item.outcome, item.again) for item in again] == [("returned", True)] * GROUP + [
         ("returned", False)
     ] * GROUP
@@ -355,12 +356,12 @@ async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_th
     house, folder, sharing, teemo, outcome
 ):
     sharing._forwarder = receiver = Receiver(outcome, ForwardOutcome.SENT)
-    first = await sharing.share(teemo, [row(1)])
+    first = await share_all(sharing, teemo, [row(1)])
     assert [item.outcome for item in first] == ["unknown"]
     assert marks(folder) == {"r1": "unknown"}
-    second = await sharing.share(teemo, [row(1)])
+    second = await share_all(sharing, teemo, [row(1)])
     assert [item.outcome for item in second] == ["sent"]
-    third = await sharing.share(teemo, [row(1)])
+    third = await share_all(sharing, teemo, [row(1)])
     assert [item.outcome for item in third] == ["duplicate"]
     assert receiver.ids == ["r1", "r1"]
     assert marks(folder) == {"r1": "sent"}, "the latest batch"
@@ -369,9 +370,9 @@ async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_th
 
 async def test_a_row_of_unknown_fate_does_not_go_again_once_its_person_opted_out(house, folder, sharing, teemo):
     sharing._forwarder = receiver = Receiver(ForwardOutcome.UNKNOWN, ForwardOutcome.SENT)
-    await sharing.share(teemo, [row(1)])
+    await share_all(sharing, teemo, [row(1)])
     await opt_out(house, 1)
-    (again,) = await sharing.share(teemo, [row(1)])
+    (again,) = await share_all(sharing, teemo, [row(1)])
     assert (again.outcome, receiver.ids) == ("refused", ["r1"])
 
 
@@ -381,13 +382,13 @@ async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_ch
 ):
     many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK + 10)]
     sharing._forwarder = receiver = Receiver(ForwardOutcome.SENT, ForwardOutcome.UNKNOWN)
-    shared = await sharing.share(teemo, many)
+    shared = await share_all(sharing, teemo, many)
     assert [item.id for item in shared] == [item.id for item in many]
     assert [item.outcome for item in shared] == ["sent"] * CHUNK + ["unknown"] * 10
     assert [len(rows) for _, _, rows in receiver.batches] == [CHUNK, 10]
     assert receiver.batches[0][1] != receiver.batches[1][1]
     sharing._forwarder = receiver = Receiver()
-    again = await sharing.share(teemo, many)
+    again = await share_all(sharing, teemo, many)
     assert [item.outcome for item in again] == ["duplicate"] * CHUNK + ["sent"] * 10
     assert receiver.ids == [item.id for item in many[CHUNK:]]
 
@@ -396,14 +397,16 @@ async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_ch
 async def test_a_duplicate_in_another_chunk_of_the_same_call_leaves_once(house, folder, sharing, teemo):
     many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK)]
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [*many, many[0]])
+    shared = await share_all(sharing, teemo, [*many, many[0]])
     assert shared[-1].outcome == "duplicate"
     assert len(receiver.ids) == len(set(receiver.ids)) == CHUNK
 
 
 async def test_a_row_that_cannot_be_read_costs_only_itself(house, folder, sharing, teemo):
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [ShareRow("bad", problem="not JSON"), row(1), ShareRow("bad", problem="again")])
+    shared = await share_all(
+        sharing, teemo, [ShareRow("bad", problem="not JSON"), row(1), ShareRow("bad", problem="again")]
+    )
     assert [(item.outcome, item.reason) for item in shared if item.id == "bad"] == [("refused", "malformed")] * 2
     assert receiver.ids == ["r1"]
 
@@ -419,7 +422,7 @@ async def test_a_row_id_is_a_duplicate_for_thirty_five_days(tmp_path):
         outcomes = []
         for days in (0, 34, 36):
             at[0] = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=days)
-            (shared,) = await house.sharing.share(recipient, [row(1)])
+            (shared,) = await share_all(house.sharing, recipient, [row(1)])
             outcomes.append(shared.outcome)
             if shared.outcome == "returned":
                 await house.sharing.acknowledge([Acknowledged("sent", row_id="r1", recipient="teemo")])
@@ -438,7 +441,7 @@ async def test_rows_whose_intention_could_not_be_kept_do_not_leave(house, folder
     sharing._intend = away
     try:
         with pytest.raises(StoreUnavailable):
-            await sharing.share(teemo, [row(1)])
+            await share_all(sharing, teemo, [row(1)])
     finally:
         ledger.with_suffix(".away").rename(ledger)
     assert receiver.batches == []
@@ -456,7 +459,7 @@ async def test_a_store_that_went_away_after_the_intention_stops_the_row(house, f
 
     sharing._intend = then_away
     with contextlib.suppress(StoreUnavailable):
-        (shared,) = await sharing.share(teemo, [row(1)])
+        (shared,) = await share_all(sharing, teemo, [row(1)])
         assert (shared.outcome, shared.reason) == ("refused", "stale")
     assert receiver.batches == []
     assert ledger.exists()
@@ -485,7 +488,7 @@ class TestAnActOfAPerson:
 
     async def share(self, house, friend, *rows):
         with patched(house.consent.checks.recipients, friend):
-            return [(item.outcome, item.reason) for item in await house.sharing.share(friend, rows)]
+            return [(item.outcome, item.reason) for item in await share_all(house.sharing, friend, rows)]
 
     async def test_is_kept_for_its_row_when_the_store_fails_before_the_mark(self, house, sharing, friend, monkeypatch):
         sharing._forwarder = Receiver()
