@@ -202,12 +202,10 @@ class AccessReport:
 
 @dataclass(frozen=True, slots=True)
 class SealedEntry:
-    """What `read` found."""
+    """What `read` found: the rows of the entries, and the report without those."""
 
     rows: tuple[tuple[Any, ...], ...] = field(repr=False)
-    received: tuple[Received, ...]
-    linked: tuple[Linked, ...]
-    texts: Mapping[str, Document]
+    report: AccessReport
 
     @property
     def persons(self) -> set[bytes]:
@@ -221,7 +219,7 @@ def read_access(store: Store, subjects: Sequence[Subject], now: datetime) -> Sea
         opened = [window for subject in subjects for window in windows(db, subject, at)]
         rows = _rows(db, opened)
         texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
-        return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
+        return SealedEntry(rows, AccessReport((), _received(db, opened), _linked(db, subjects, at), texts))
 
 
 def read_told(store: Store, subjects: Sequence[Subject], now: datetime, until: datetime) -> tuple[RecipientTold, ...]:
@@ -241,7 +239,7 @@ def unseal_access(found: SealedEntry, keys: Mapping[bytes, PersonKeys]) -> Acces
     """The report, with the details that can still be opened."""
     entries = (_entry(row, keys[row[4]]) for row in found.rows)
     own = tuple(entry for entry in entries if "said" not in entry.details)  # the mark of a reading, in a pruned one
-    return AccessReport(own, found.received, found.linked, found.texts)
+    return replace(found.report, entries=own)
 
 
 def _rows(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[tuple[Any, ...], ...]:
