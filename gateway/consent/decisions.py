@@ -49,6 +49,7 @@ PURPOSE_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(PUR
 CLASS_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(CLASSES)}
 STANDS_AT, DENIED_BIT, RANDOM_BITS = len(PURPOSES), 1 << (len(PURPOSES) + 2), len(PURPOSES) + 3
 NOBODY = bytes(KEY_BYTES)
+NOT_CONFIGURED = bytes(4)  # in place of a recipient's hash
 
 
 class Stands(IntEnum):
@@ -61,13 +62,13 @@ class Stands(IntEnum):
 
 
 class NotOurs(Exception):
-    """Not a decision of this installation."""
+    """Not a decision of this installation, or of a recipient whose name nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`key`: the person's, `NOBODY` where none was named. `recipient`: empty where it is not configured. `classes`:
-    what may go, or of a denied one what was asked for. `at`: Unix seconds.
+    """`key`: the person's, `NOBODY` where none was named. `recipient`: empty where none of the name asked for was
+    configured when it was made. `classes`: what may go, or of a denied one what was asked for. `at`: Unix seconds.
     """
 
     key: bytes = field(repr=False)
@@ -122,7 +123,7 @@ class Decisions:
         """What many share, of one of them."""
         purposes, classes = _bits(decision.purposes, decision.classes)
         bits = purposes | decision.stands << STANDS_AT | (DENIED_BIT if decision.denied else 0)
-        hashed = self._hashed.get(decision.recipient, b"\x00" * 4)
+        hashed = self._hashed.get(decision.recipient, NOT_CONFIGURED)
         told = decision.recipient, decision.purposes, decision.classes, decision.stands, decision.denied
         return Draft(*told, hashed, bits, classes)
 
@@ -139,21 +140,31 @@ class Decisions:
         text, prefix = b64(b"".join(boxes)), self._prefix  # of whole threes of bytes: no two boxes share a character
         return [prefix + text[start : start + SEALED_TEXT] for start in range(0, len(text), SEALED_TEXT)]
 
-    def read(self, text: str) -> Decision:
-        """Raises `NotOurs`."""
+    def read(self, text: str, others: Iterable[str] = ()) -> Decision:
+        """`others`: names of recipients that are not configured here, looked at where they are needed. Raises
+        `NotOurs`.
+        """
         content, peppers = self._open(text, text, LABEL)
         if len(content) != FORM.size:
             raise NotOurs
         key, recipient, bits, classes, at, _ = FORM.unpack(content)
         return Decision(
             key if key == NOBODY else wrap(key, self._peppers[peppers:]),
-            self._named.get(recipient, ""),
+            self._name(recipient, others),
             tuple(word for word, bit in PURPOSE_BIT.items() if bits & bit),
             tuple(word for word, bit in CLASS_BIT.items() if classes & bit),
             at,
             Stands(bits >> STANDS_AT & 3),
             bool(bits & DENIED_BIT),
         )
+
+    def _name(self, hashed: bytes, others: Iterable[str]) -> str:
+        if hashed == NOT_CONFIGURED:
+            return ""
+        known = self._named.get(hashed) or next((name for name in others if _hash(name) == hashed), None)
+        if known is None:
+            raise NotOurs
+        return known
 
     def box(self, decision: str, content: bytes) -> str:
         """What goes with an id and is for the gateway alone; opens beside this very id."""

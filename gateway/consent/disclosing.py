@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from gateway.choice.recipient import Recipient
@@ -41,7 +42,7 @@ from gateway.consent.decisions import (
 )
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
-from gateway.desk import disclosures
+from gateway.desk import disclosures, documents
 from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, HandedGone, Intended, Numbered
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import tell_late
@@ -83,11 +84,24 @@ class Reporting:
     def __init__(self, decisions: Decisions, send_window: timedelta) -> None:
         self._decisions = decisions
         self._late = send_window + SKEW
+        self._earlier = list[str]()
 
-    def take(self, tx: Transaction, report: OutcomeReport, at: datetime) -> tuple[Took, list[Counted]]:
-        """The outcome of one report, and what is to be counted for it."""
+    def _named(self, tx: Transaction) -> Iterator[str]:
+        """Recipients of every registry, for what is said of one that was renamed or taken out since. Those that are
+        known are not looked up again.
+        """
+        yield from self._earlier
+        self._earlier = documents.recipients_named(tx)
+        yield from self._earlier
+
+    def take(
+        self, tx: Transaction, report: OutcomeReport, at: datetime, others: Sequence[str] = ()
+    ) -> tuple[Took, list[Counted]]:
+        """The outcome of one report, and what is to be counted for it. `others`: recipients by name, as a replica has
+        them.
+        """
         try:
-            decision = self._decisions.read(report.decision)
+            decision = self._decisions.read(report.decision, chain(others, self._named(tx)))
         except NotOurs:
             return Took("unknown"), []
         name, before = name_of(report.decision), disclosures.outcome_said(tx, name_of(report.decision))

@@ -2,6 +2,7 @@
 that nobody's label decides (R24), and what decided verdicts, so that they can be made again.
 """
 
+import json
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ def read_document(db: sqlite3.Connection, sha256: bytes) -> Document | None:
     """The document of a hash. Raises `sqlite3.Error`."""
     row = db.execute("SELECT kind, version, language, body FROM document WHERE sha256 = ?", (sha256,)).fetchone()
     return Document(*row) if row else None
+
+
+def recipients_named(tx: Transaction) -> list[str]:
+    """The names in every registry that was ever in force here."""
+    found = tx.db.execute("SELECT body FROM document WHERE kind = ?", (RECIPIENTS,)).fetchall()
+    return sorted({name for (body,) in found for name in json.loads(body)})
 
 
 def find_notice(tx: Transaction, sha256: bytes) -> entry.Notice | None:

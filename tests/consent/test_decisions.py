@@ -89,6 +89,14 @@ def test_nobody_stays_nobody_under_a_new_pepper(decisions):
     assert Decisions(newer, NAMES).read(made(decisions, replace(MADE, key=NOBODY))).key == NOBODY
 
 
-def test_a_recipient_that_is_configured_no_longer_has_no_name(decisions):
-    assert Decisions(SECRETS, ("advertisers",)).read(made(decisions, MADE)).recipient == ""
+def test_a_recipient_that_is_configured_no_longer_is_read_by_the_name_that_somebody_knows(decisions):
+    later, text = Decisions(SECRETS, ("advertisers",)), made(decisions, MADE)
+    assert later.read(text, ["another", "teemo"]) == MADE
+    with pytest.raises(NotOurs):
+        later.read(text, ["another"])
+
+
+def test_a_name_that_nobody_had_configured_is_none(decisions):
+    text = made(decisions, replace(MADE, recipient="nobody", denied=True))
+    assert decisions.read(text, ["nobody"]).recipient == ""
     assert SEALED == 48
