@@ -98,7 +98,7 @@ class Replica:
         office, said_in = office_of(settings, law_table(settings), clock), settings.signals.gpp_sections
         self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
         log_own_rows(settings)
-        self.spool = ReplicaSpool(folder, settings.replicas.spool_mib * 2**20, boot_id())
+        self.spool = ReplicaSpool(folder, settings.replicas.spool_mib * 2**20, boot_id(), self.recipients)
         self.handing_over = HandingOver(
             self.spool, self._client, enrolled.key, tell, settings.replicas.hand_over_seconds
         )

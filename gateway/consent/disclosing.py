@@ -52,7 +52,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
-from gateway.terms import Purpose
+from gateway.terms import Purpose, Role
 
 REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted
 SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
@@ -175,6 +175,7 @@ class Announced:
 class Batch:
     """`position`, of a log of that name: what the replica knew of when it began the batch. `lost`: answers that it had
     no room for; `doubtful`: its machine stopped, and nobody can tell whether there were more. `unread`: lines of it.
+    `recipients`: those of the replica, by name, which may be other ones than are configured here.
     """
 
     numbered: Numbered
@@ -183,6 +184,7 @@ class Batch:
     lost: int = 0
     doubtful: bool = False
     unread: int = 0
+    recipients: Sequence[str] = ()
     answers: Sequence[str] = ()
     announced: Sequence[Announced] = ()
     reports: Sequence[OutcomeReport] = ()
@@ -246,12 +248,12 @@ class HandedOver:
     def _read(self, batch: Batch) -> BatchReading:
         found, now = BatchReading(unread=batch.unread), int(self._clock().timestamp())
         for text in batch.answers:
-            decision = self._decision(text, now)
+            decision = self._decision(text, batch, now)
             if decision:
                 found.decisions.append(decision)
         found.unread += len(batch.answers) - len(found.decisions)
         for each in batch.announced:
-            decision = self._decision(each.decision, now)
+            decision = self._decision(each.decision, batch, now)
             left = self._left(each, decision) if decision else None
             if decision is None or left is None:
                 found.unread += 1
@@ -259,12 +261,12 @@ class HandedOver:
                 found.intended.append((decision, each.decision, left))
         return found
 
-    def _decision(self, text: str, now: int) -> Decision | None:
-        """None for what nobody here can read, and for a recipient that is not configured here. Nothing was answered in
-        a time to come.
+    def _decision(self, text: str, batch: Batch, now: int) -> Decision | None:
+        """None for what nobody here can read, and for a recipient that the replica does not name. Nothing was answered
+        in a time to come.
         """
         try:
-            decision = self._decisions.read(text)
+            decision = self._decisions.read(text, batch.recipients)
         except NotOurs:
             return None
         return replace(decision, at=min(decision.at, now)) if decision.recipient else None
@@ -274,8 +276,9 @@ class HandedOver:
             content, fresh = self._decisions.unbox(announced.decision, announced.box)
             told = json.loads(content)
             own = [wrap(bytes.fromhex(key), fresh) for key in told["own"]]
-            recipient = self._recipients[decision.recipient]
-            seen = told.get("seen") is True
+            here = self._recipients.get(decision.recipient)
+            recipient = here or Recipient(decision.recipient, Role.THIRD_PARTY, (), ())
+            seen = here is None or told.get("seen") is True  # what goes by its map the replica alone can tell
             return named(self._people, told["identifiers"], decision.classes, own, recipient, seen=seen)
         except (NotOurs, ValueError, KeyError, TypeError):
             return None
@@ -292,7 +295,7 @@ class HandedOver:
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
         gone = HandedGone(tx, position)
         announced = self._announced(tx, read, gone)
-        moved = self._said(tx, batch.reports, at, read)
+        moved = self._said(tx, batch, at, read)
         untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
         read.tells += [(each.recipient, UNTOLD) for each in untold]
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
@@ -312,15 +315,13 @@ class HandedOver:
                 disclosures.intend(tx, decision.recipient, purposes, [row], answered, position=gone.position)
         return found
 
-    def _said(
-        self, tx: Transaction, reports: Sequence[OutcomeReport], at: datetime, read: BatchReading
-    ) -> list[Counted]:
+    def _said(self, tx: Transaction, batch: Batch, at: datetime, read: BatchReading) -> list[Counted]:
         """What callers said to the replica, in the order in which they did."""
-        if reports:
+        if batch.reports:
             disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
         moved = []
-        for each in reports:
-            took, ones = self._reporting.take(tx, each, at)
+        for each in batch.reports:
+            took, ones = self._reporting.take(tx, each, at, batch.recipients)
             moved += ones
             read.tells += [(took.recipient, word) for word in took.counted]
         return moved

@@ -5,7 +5,7 @@ A line an answer: its id, which the gateway opens and nobody else. Of an announc
 the id; so neither the spool nor a call to the gateway shows a person. What is announced, and what callers say, is on
 the disk before it is answered.
 
-    disclosures/SPOOL/000000000007      a batch: a head of fixed length, then a line an answer
+    disclosures/SPOOL/000000000007      a batch: a head of fixed length, the recipients' names, then a line an answer
     disclosures/SPOOL/boot              of which boot it is; `ended` once the replica stopped in order
 
 A line is the kernel's when `append` returns, so that a killed process loses none, and on the disk after `sync`. The
@@ -20,7 +20,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,13 +92,14 @@ Place = Callable[[], tuple[int, str]]  # what lines are answered from: how many 
 
 class ReplicaSpool:
     """The spool of one replica, for one process. `size`: the most bytes that wait; `boot`: the kernel's id of
-    its boot.
+    its boot; `recipients`: the names of all that its answers may be about.
     """
 
-    def __init__(self, folder: Path, size: int, boot: bytes) -> None:
+    def __init__(self, folder: Path, size: int, boot: bytes, recipients: Iterable[str]) -> None:
         self._folder = folder / FOLDER
         self._size = size
         self._boot = boot.hex()
+        self._recipients = json.dumps({"recipients": sorted(recipients)}).encode() + b"\n"
         self._name = secrets.token_hex(16)
         self._writing, self._syncing = threading.Lock(), threading.Lock()
         self._open: SpoolSegment | None = None
@@ -237,8 +238,9 @@ class ReplicaSpool:
             made.let_go()
             path.unlink(missing_ok=True)
             return None
+        made.put(self._recipients, 0)
         self._number, self._homeless, self._open, self._doubtful = self._number + 1, 0, made, False
-        self.waiting += HEAD
+        self.waiting += made.end
         return made
 
     def _close(self) -> None:

@@ -36,7 +36,7 @@ def handing(tmp_path):
 
     def make(gateway):
         client = httpx2.Client(transport=httpx2.MockTransport(gateway), base_url="http://gateway.example.com")
-        spool, told = ReplicaSpool(tmp_path, 2**20, b"b" * 16), []
+        spool, told = ReplicaSpool(tmp_path, 2**20, b"b" * 16, ()), []
         spool.start()
         made.append(HandingOver(spool, client, "replica.secret", told.append))
         return made[-1], told
@@ -126,7 +126,9 @@ def test_a_disk_that_fails_is_told_and_tried_again(handing, monkeypatch):
 def test_a_stop_hands_over_what_is_left(tmp_path):
     gateway = Gateway()
     client = httpx2.Client(transport=httpx2.MockTransport(gateway), base_url="http://gateway.example.com")
-    over = HandingOver(ReplicaSpool(tmp_path, 2**20, b"b" * 16), client, "replica.secret", lambda _: None, period=60.0)
+    over = HandingOver(
+        ReplicaSpool(tmp_path, 2**20, b"b" * 16, ()), client, "replica.secret", lambda _: None, period=60.0
+    )
     over.start()
     put(over)
     over.stop()

@@ -21,8 +21,8 @@ class Here:
     """A replica's record beside the gateway's own checks, and the clock that it goes by."""
 
     def __init__(self, house, folder, tmp_path, size=2**20):
-        self.now, self.told = datetime(2026, 11, 24, 12, tzinfo=UTC), []
-        self.spool = ReplicaSpool(tmp_path / "beside", size, b"b" * 16)
+        self.now, self.told, self.folder = datetime(2026, 11, 24, 12, tzinfo=UTC), [], folder
+        self.spool = ReplicaSpool(tmp_path / "beside", size, b"b" * 16, house.consent.recipients)
         (tmp_path / "beside").mkdir()
         self.spool.start()
         decisions = Decisions.of_replica(enrolment_of(folder), house.consent.recipients)
@@ -47,7 +47,7 @@ class Here:
 
     def lines(self):
         batch = self.spool.oldest()
-        return [json.loads(line) for line in batch[1].splitlines()[1:]] if batch else []
+        return [json.loads(line) for line in batch[1].splitlines()[2:]] if batch else []
 
 
 @pytest.fixture
@@ -120,7 +120,8 @@ def test_what_only_the_gateway_can_read_is_passed_on_and_what_is_none_is_not(her
 def test_a_spool_that_is_full_announces_nothing_and_takes_no_report_and_counts_what_it_could_not_keep(
     house, folder, tmp_path
 ):
-    here = Here(house, folder, tmp_path, size=HEAD + 150)
+    names = len(json.dumps({"recipients": sorted(house.consent.recipients)})) + 1
+    here = Here(house, folder, tmp_path, size=HEAD + names + 150)
     decision, other = here.decide(), here.decide()
     with pytest.raises(StoreUnavailable):
         here.announce()
@@ -142,6 +143,19 @@ def test_a_disk_that_does_not_sync_announces_nothing(here, monkeypatch):
     monkeypatch.setattr(here.spool, "sync", fails)
     with pytest.raises(StoreUnavailable):
         here.announce()
+
+
+def test_a_batch_names_the_recipients_of_whom_its_ids_hold_a_hash(house, here):
+    here.decide()
+    told = here.spool.oldest()[1].splitlines()[1]
+    assert json.loads(told) == {"recipients": sorted(house.consent.recipients)}
+
+
+def test_what_is_said_of_a_recipient_that_this_replica_has_no_more_is_kept_for_the_gateway(here):
+    decision = here.decide()
+    here.recording._decisions = Decisions.of_replica(enrolment_of(here.folder), ("another",))
+    assert here.say((decision, "sent")) == ["passed_on"]
+    assert here.lines()[1]["decision"] == decision
 
 
 def test_of_several_recipients_each_has_its_line(here):

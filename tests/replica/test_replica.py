@@ -10,6 +10,7 @@ import time
 from hashlib import md5
 from itertools import count
 
+import msgspec
 import pytest
 from support import inside
 from support.asked_again import CLINIC, SIGNALS
@@ -133,6 +134,19 @@ def test_a_replica_says_what_the_gateway_says(gateway, opened, tmp_path):
         answer = opts_out(gateway.url, 7)
         assert reason(made, 7) is Reason.OPTED_OUT  # acknowledged: it has it
         assert answer["effective_at"]
+
+
+def test_what_went_to_a_recipient_that_the_gateway_has_under_another_name_is_on_record(gateway, opened, tmp_path):
+    """R18, R22: one was renamed in one configuration before the other."""
+    settings = inside.settings()
+    renamed = {("adco" if name == "teemo" else name): item for name, item in settings.recipients.items()}
+    configured = msgspec.structs.replace(settings, recipients=renamed)
+    with Replica(gateway.url, tmp_path / "copy", opened, configured, dev=True) as made:
+        until(made.follower.fresh)
+        assert made.check(ask(1)._replace(recipients=("adco",))).verdicts["adco"].allowed
+        until(lambda: not made.spool.waiting)
+    answer = call(f"{gateway.url}/v1/access", {"identifiers": [named("gaid", gaid(1))]})[1]
+    assert [(each["recipient"], each["count"]) for each in answer["disclosures"]] == [("adco", 1)]
 
 
 def test_a_replica_that_is_not_told_anything_stops_answering_within_a_term(gateway, opened, tmp_path):

@@ -11,12 +11,14 @@ from gateway.replica.recording import ENDED, ReplicaSpool
 
 BOOT, OTHER = b"\x01" * 16, b"\x02" * 16
 PLACE = (41, "log.example.com/1")
+RECIPIENTS = ["adco", "teemo"]
+NAMES = len(json.dumps({"recipients": RECIPIENTS})) + 1
 
 
 @pytest.fixture
 def made(tmp_path):
     def make(size=2**20, boot=BOOT):
-        found = ReplicaSpool(tmp_path, size, boot)
+        found = ReplicaSpool(tmp_path, size, boot, RECIPIENTS[::-1])
         found.start()
         return found
 
@@ -28,8 +30,10 @@ def put(to, *lines):
 
 
 def read(batch):
-    head, *lines = batch[1].splitlines()
-    return json.loads(head), [json.loads(line) for line in lines]
+    head, *lines = map(json.loads, batch[1].splitlines())
+    if lines:
+        assert lines.pop(0) == {"recipients": RECIPIENTS}, "whom the answers may be about"
+    return head, lines
 
 
 def all_of(of):
@@ -140,7 +144,7 @@ def test_what_was_cut_off_is_left_out_and_what_cannot_be_read_at_all_leaves_a_ga
 
 
 def test_what_finds_no_room_is_refused_and_counted_in_the_batch_that_is_open(made):
-    here = made(size=recording.HEAD + 8)
+    here = made(size=recording.HEAD + NAMES + 8)
     assert put(here, "abc")  # six bytes
     assert not put(here, "d")
     assert not put(here, "e", "f")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support import inside
 from support.days import today
-from support.handed import LINES, Beside
+from support.handed import LINES, Beside, enrolment_of
 from support.people import GAID, gaid, named, phone
 from support.planted_sides import told_earlier
 from support.tampering import tamper
@@ -139,6 +139,40 @@ async def test_a_line_that_cannot_be_read_costs_the_others_nothing_and_is_not_lo
     assert await received(keyed) == {("advertisers", "possible"): 1}
     [lost] = entries(tmp_path / "data", "disclosures_lost")
     assert lost["count"] == 7
+
+
+async def test_a_replica_that_has_other_recipients_says_their_names_and_what_went_to_one_is_on_record(keyed, beside):
+    """Its configuration is older than the gateway's, or newer; nobody loses what the person ought to see (R18, R22)."""
+    beside.decisions = Decisions.of_replica(
+        await asyncio.to_thread(enrolment_of, beside.folder), ("adco", "advertisers")
+    )
+    told_of, counted, announced = beside.answer(ME, "adco"), beside.answer(ME, "adco"), beside.announced(ME, "adco")
+    lines = [beside.answer(ME), told_of, counted, announced, beside.said(told_of)]
+    assert (await beside.hand_over({"recipients": ["adco", "advertisers"]}, *lines))["unread"] == 0
+    assert await received(keyed) == {
+        ("advertisers", "possible"): 1,
+        ("adco", "possible"): 1,
+        ("adco", "sent"): 1,
+        ("adco", "unknown"): 1,
+    }
+    await beside.hand_over({"recipients": ["adco"]}, beside.said(announced["decision"]))
+    await choose(keyed)
+    assert ("adco", "opt_out") in told(beside.folder)
+
+
+async def test_the_ids_of_a_kind_that_a_recipient_of_the_replica_alone_takes_are_kept_as_gone(beside):
+    """The replica chose them by that recipient's map, which the gateway does not have (R18)."""
+    beside.decisions = Decisions.of_replica(await asyncio.to_thread(enrolment_of, beside.folder), ("adco",))
+    eid = {"type": "eid", "source": "ids.example", "value": "Xyz-1234567890"}
+    await beside.hand_over({"recipients": ["adco"]}, beside.announced(ME, "adco", beside=[eid]))
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT recipient, count(*) FROM held GROUP BY 1").fetchall() == [("adco", 2)]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ada@example.com", 5])
+async def test_what_is_no_recipients_name_is_none(keyed, beside, name):
+    assert (await beside.hand_over({"recipients": [name]}, beside.answer(ME)))["unread"] == 1
+    assert await received(keyed) == {("advertisers", "possible"): 1}
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "5", '{"spool": "x", "number": 1, "position": 0, "log": ""}',

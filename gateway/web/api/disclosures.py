@@ -8,8 +8,9 @@ said an hour late, it stays "may have been sent"; `unknown`: no decision of ours
 registries ever named; `malformed`.
 
 POST /v1/disclosures/batches: what a replica answered since it last said so (R22). Scope replica; between a gateway and
-replicas of its version. NDJSON: a head, then a line an answer: its id alone, an announced send, or what a caller said.
-A line that cannot be read counts as lost: no second try would make it readable.
+replicas of its version. NDJSON: a head, then the names of the replica's recipients, for an id has a hash of one, and
+its configuration may be older or newer than ours; then a line an answer: its id alone, an announced send, or what a
+caller said. A line that cannot be read counts as lost: no second try would make it readable.
 
 POST /v1/disclosures/query: who got what. `received` is of a person, for the desk or with proof, as access is; the rest
 tells of nobody and wants scope export.
@@ -45,8 +46,9 @@ Number = Annotated[int, Meta(ge=0, le=MOST)]
 
 
 class BatchBody(wire.StrictShape, frozen=True):
-    """The first line. Then a line an answer: its id as a string; `{decision, names}` of an announced send; `{decision,
-    outcome, at, said}` of what a caller said, in milliseconds since 1970.
+    """The first line. Then `{recipients}`, the names of those that the replica has. Then a line an answer: its id as a
+    string; `{decision, names}` of an announced send; `{decision, outcome, at, said}` of what a caller said, in
+    milliseconds since 1970.
     """
 
     spool: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="another one at each start of a replica")]
@@ -63,6 +65,12 @@ class BatchTakenBody(Struct):
     again: Annotated[bool, Meta(description="it came before, and counts no second time")]
     missing: Annotated[wire.Whole, Meta(description="batches before it that never came")]
     unread: Annotated[wire.Whole, Meta(description="answers that nobody here can read")]
+
+
+class BatchRecipients(wire.StrictShape, frozen=True):
+    """Whom answers of the batch may be about."""
+
+    recipients: list[Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]]
 
 
 class Going(wire.StrictShape, frozen=True):
@@ -109,19 +117,21 @@ def _batch(numbered: Numbered, head: BatchBody, lines: Sequence[bytes]) -> Batch
         head.lost,
         head.doubtful,
         unread=sum(each is None for each in read),
+        recipients=[name for each in read if isinstance(each, BatchRecipients) for name in each.recipients],
         answers=[each for each in read if isinstance(each, str)],
         announced=[Announced(each.decision, each.names) for each in read if isinstance(each, Going)],
         reports=[_report(each) for each in read if isinstance(each, BatchSaid)],
     )
 
 
-def _line(line: bytes) -> str | Going | BatchSaid | None:
+def _line(line: bytes) -> str | BatchRecipients | Going | BatchSaid | None:
     try:
         stated = wire.parse_body(line)
         if isinstance(stated, str):
             return stated
-        if isinstance(stated, dict) and "names" in stated:
-            return wire.convert(stated, Going)
+        for shape, member in ((Going, "names"), (BatchRecipients, "recipients")):
+            if isinstance(stated, dict) and member in stated:
+                return wire.convert(stated, shape)
         said = wire.convert(stated, BatchSaid)
     except Problem:
         return None
