@@ -345,9 +345,10 @@ def _person() -> Described:
 
 Job = Annotated[str, Meta(pattern=f"^{JOB.pattern}$")]
 RECIPIENT = _in_path("recipient")
+TRIED_OUT = _named("dry_run", "query", Bit, "1: the real answer, marked, without rows and files; nothing leaves")
 SHARED = (
     RECIPIENT,
-    _named("dry_run", "query", Bit, "1: the real answer, marked, without the rows; nothing leaves"),
+    TRIED_OUT,
     _named("Prefer", "header", str, "return=minimal: the summary alone, any number of rows"),
     _named("Gateway-Job", "header", Job, "a name for what is posted again where it stopped, and under which it is said"
            " what became of rows that were handed back (POST /v1/disclosures)"),
@@ -370,7 +371,7 @@ def _shared() -> Described:
     seal = described(
         "A job's rows checked again and put into files",
         {"200": ("the manifest, and what became of the files", ManifestBody)},
-        scopes=("share",), errors=("400", "401", "403", "503"), parameters=(RECIPIENT, _in_path("job", Job)),
+        scopes=("share",), errors=("400", "401", "403", "503"), parameters=(RECIPIENT, _in_path("job", Job), TRIED_OUT),
     )  # fmt: skip
     asked = described(
         "Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."

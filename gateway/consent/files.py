@@ -28,7 +28,7 @@ import shutil
 import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -458,6 +458,18 @@ class Filing:
                 finally:
                     await _done(job.discard)
             raise StoreUnavailable("people in it were erased again and again; seal it again")
+
+    async def would_seal(self, recipient: Recipient, name: str, read: Reader) -> AsyncGenerator[list[Shared]]:
+        """Every row of a job that waits, checked as `seal` would check it, some at a time: nothing is on record, and
+        there is no file. Raises `NoSuchJob`. Close it where the rest is not wanted.
+        """
+        async with self._alone(recipient.name, name):
+            job, seen = self._job(recipient, name), set[str]()
+            if not await _done(lambda: job.is_there):
+                raise NoSuchJob("no rows wait under this name")
+            waiting = await _done(lambda: iter(job.lines()))
+            while (lines := await _done(next, waiting, None)) is not None:
+                yield await self._sharing.try_out(recipient, [_put_by(recipient, line, read) for line in lines], seen)
 
     async def _is_on_record(self, recipient: Recipient, sealed: SealedFile) -> bool:
         """Whether all that stands in it is: whoever was erased since is on record no more, and does not go."""

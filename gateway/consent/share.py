@@ -316,10 +316,14 @@ class Sharing:
         intended = Intended(row.id, met.keys[0], leaving, names)
         return _Ready(row, ask, verdict, met, basis, out, dropped, intended, relied_on)
 
-    async def try_out(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
-        """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
+    async def try_out(
+        self, recipient: Recipient, rows: Sequence[ShareRow], seen: set[str] | None = None
+    ) -> list[Shared]:
+        """The first check alone: which rows may wait to become files (`spooled`). Nothing is written. `seen`: the ids
+        of those before that may.
+        """
         done: dict[int, Shared] = {}
-        ready = await self._decide_all(recipient, dict(enumerate(rows)), done, set())
+        ready = await self._decide_all(recipient, dict(enumerate(rows)), done, set() if seen is None else seen)
         for index, item in ready.items():
             done[index] = item.told("spooled")
         return [done[index] for index in range(len(rows))]

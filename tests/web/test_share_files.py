@@ -57,10 +57,10 @@ def row(number: int, **members) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def gateway(tmp_path, clock=None, upload=(), *, mode="files", minutes=15):
+async def gateway(tmp_path, clock=None, upload=(), *, mode="files", minutes=15, more=""):
     file = tmp_path / "config.toml"
     said = f'mode = "{mode}"\nupload = {json.dumps(list(upload))}\nvalid_minutes = {minutes}\n'
-    file.write_text(f"[recipients.teemo]\n{said}")
+    file.write_text(f"{more}[recipients.teemo]\n{said}")
     clock = clock or Clock()
     async with (
         inside.application(tmp_path / "data", inside.settings(file), clock=clock) as app,
@@ -212,6 +212,54 @@ async def test_the_same_row_stands_in_a_file_once_and_one_that_left_in_none(fili
     await post(filing, row(2), row(4), job="night-2")
     other = await sealed(filing, SEAL.replace("night-1", "night-2"))
     assert [one["id"] for one in in_files(tmp_path, other)] == ["r4"]
+
+
+async def test_a_dry_run_of_a_seal_counts_who_would_go_and_makes_no_file(filing, tmp_path):
+    await post(filing, *map(row, range(10)))
+    await post(filing, row(3))
+    await opt_out(filing, 2)
+    dry = await sealed(filing, f"{SEAL}?dry_run=1")
+    assert (dry["outcome"], dry["rows"], dry["refused"]) == ("sealed", 8, {"opted_out": 2, "duplicate": 1})
+    assert (dry["dry_run"], dry["folder"], dry["parts"], dry["valid_until"]) == (True, None, [], None)
+    assert outcomes(tmp_path) == {}
+    assert not (folder(tmp_path) / "sealed").exists()
+    real = await sealed(filing, f"{SEAL}?dry_run=0")
+    assert "dry_run" not in real
+    assert {name: real[name] for name in ("rows", "refused")} == {name: dry[name] for name in ("rows", "refused")}
+    text = (await filing.get("/metrics")).text
+    assert 'gateway_share_rows_total{mode="dry_run",outcome="sealed",recipient="teemo"} 8.0' in text
+
+
+@pytest.mark.parametrize("query", ["dry_run=yes", "dryrun=1", "dry_run=1&x=1"])
+async def test_a_misspelt_dry_run_seals_nothing(filing, tmp_path, query):
+    await post(filing, row(1))
+    assert (await filing.post(f"{SEAL}?{query}")).status_code == 400
+    assert outcomes(tmp_path) == {}
+    assert (await filing.post(f"{SEAL.replace('night-1', 'night-2')}?dry_run=1")).status_code == 404
+
+
+async def test_what_waited_before_shadow_mode_is_in_no_file_during_it_and_is_counted(tmp_path):
+    """Nor are files handed over that were made before."""
+    async with gateway(tmp_path) as client:
+        await post(client, *map(row, range(5)))
+        await post(client, row(7), job="night-2")
+        await opt_out(client, 2)
+        await sealed(client, SEAL.replace("night-1", "night-2"))
+    taken, tomorrow = tmp_path / "taken", datetime.now(UTC).date() + timedelta(days=1)
+    shadow = f"site.enforce = true\nshadow.until = {tomorrow}\n"
+    async with gateway(tmp_path, upload=("touch", str(taken)), more=shadow) as client:
+        held = await sealed(client)
+        assert (held["outcome"], held["rows"], held["refused"]) == ("shadow", 4, {"opted_out": 1})
+        assert (held["dry_run"], held["folder"], held["parts"]) == (True, None, [])
+        other = await sealed(client, SEAL.replace("night-1", "night-2"))
+        assert (other["outcome"], other["rows"]) == ("shadow", 0), "whose opt-out came behind its file"
+        text = (await client.get("/metrics")).text
+        line = 'gateway_shadow_answers_total{door="share",reason="opted_out",recipient="teemo",verdict="denied"}'
+        assert f"{line} 2.0" in text
+    assert not taken.exists()
+    assert not (folder(tmp_path) / "sealed").exists()
+    async with gateway(tmp_path) as client:
+        assert (await sealed(client))["rows"] == 4
 
 
 async def test_rows_for_a_job_that_is_sealed_want_another_name(filing):

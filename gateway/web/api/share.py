@@ -3,8 +3,8 @@
 The whole body is read first (I3); then answers come as they are decided, each row that is handed back right before its
 line is written. An answer that ends without its summary is not whole: the same rows are posted again.
 
-In shadow mode each call is a dry run, and is counted: nothing leaves. A row that would have left is answered `shadow`,
-which nobody takes for having left, unless its caller asked for a dry run.
+In shadow mode each call is a dry run, and is counted: nothing leaves. A row that would have left, or a job that would
+have been sealed, is answered `shadow`, which nobody takes for having left, unless its caller asked for a dry run.
 
 With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
@@ -20,7 +20,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -112,12 +112,16 @@ class ManifestBody(Struct, kw_only=True):
     recipient: str
     job: str
     rows: int
-    sealed_at: wire.Time
-    valid_until: Annotated[wire.Time, Meta(description="no file may start to be sent later; seal again")]
+    sealed_at: Annotated[wire.Time | None, Meta(description="null of a dry run: there are no files")]
+    valid_until: Annotated[wire.Time | None, Meta(description="no file may start to be sent later; seal again")]
     parts: list[ManifestPart]
-    outcome: Literal["sealed", "sent", "unknown"]
+    outcome: Annotated[
+        Literal["sealed", "sent", "unknown", "shadow"],
+        Meta(description="shadow: it is shadow mode, and no file was made: seal it again later"),
+    ]
     refused: Annotated[dict[str, int], Meta(description="rows that waited and stand in no file, by why")]
     folder: Annotated[str | None, Meta(description="below the data folder")]
+    dry_run: Literal[True] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -156,13 +160,17 @@ class ShareDoor:
         return _minimally(_summary(tally, job))
 
     async def seal(self, request: Request) -> Response:
-        """Every row of a job is checked again, and what may go stands in files."""
+        """Every row of a job is checked again, and what may go stands in files; in none where it is a dry run or shadow
+        mode, and none that was made before is handed over then.
+        """
         auth.caller(request, self.credentials, "share")
         recipient = self._recipient(request)
         if recipient.mode != "files":
             raise Problem("not_found", f"recipients.{recipient.name} takes no files")
-        job = _named(request.path_params["job"])
+        job, asked = _named(request.path_params["job"]), wire.flags_of(request.query_params, DRY_RUN)[DRY_RUN]
         try:
+            if asked or self.log.shadow.on():
+                return await self._would_seal(recipient, job, asked=asked)
             filed = await self.filing.seal(recipient, job, self._row)
         except NoSuchJob as missing:
             raise Problem("not_found", str(missing)) from None
@@ -171,6 +179,31 @@ class ShareDoor:
         folder = None if filed.outcome == "sent" else f"spool/{recipient.name}/{job}/sealed"
         return wire.wire_answer(
             {**filed.sealed.manifest, "outcome": filed.outcome, "refused": filed.refused, "folder": folder}
+        )
+
+    async def _would_seal(self, recipient: Recipient, job: str, *, asked: bool) -> Response:
+        rows, refused = 0, Counter[str]()
+        async with contextlib.aclosing(self.filing.would_seal(recipient, job, self._row)) as parts:
+            async for some in parts:
+                kept_out = [item for item in some if item.outcome != "spooled"]
+                rows += len(some) - len(kept_out)
+                refused.update(str(item.reason) for item in kept_out)
+                for cell in () if asked else filter(None, (_cell(recipient, item) for item in some)):
+                    self.log.count(cell)
+        self.metrics.shares.labels(recipient.name, "sealed", DRY_RUN).inc(rows)
+        return wire.wire_answer(
+            ManifestBody(
+                recipient=recipient.name,
+                job=job,
+                rows=rows,
+                sealed_at=None,
+                valid_until=None,
+                parts=[],
+                outcome="sealed" if asked else "shadow",
+                refused=dict(refused),
+                folder=None,
+                dry_run=True,
+            )
         )
 
     def _recipient(self, request: Request) -> Recipient:
