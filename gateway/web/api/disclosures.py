@@ -129,9 +129,10 @@ def _line(line: bytes) -> str | BatchRecipients | Going | BatchSaid | None:
         stated = wire.parse_body(line)
         if isinstance(stated, str):
             return stated
-        for shape, member in ((Going, "names"), (BatchRecipients, "recipients")):
-            if isinstance(stated, dict) and member in stated:
-                return wire.convert(stated, shape)
+        if isinstance(stated, dict) and "recipients" in stated:
+            return wire.convert(stated, BatchRecipients)
+        if isinstance(stated, dict) and "names" in stated:
+            return wire.convert(stated, Going)
         said = wire.convert(stated, BatchSaid)
     except Problem:
         return None
