@@ -8,6 +8,7 @@ import time
 import msgspec
 import pytest
 from support import inside
+from support.handed import made as sealed_id
 from support.people import GAID
 from web.test_disclosures import _seen as seen  # noqa: F401 - a fixture
 from web.test_disclosures import batch, check, opt_out, quick, received, report, said  # noqa: F401 - a fixture
@@ -78,6 +79,6 @@ async def test_what_no_registry_ever_named_is_unknown_and_never_recorded(tmp_pat
         secrets = await asyncio.to_thread(inside.secrets)
         key, at = secrets.key(("gaid", GAID)), int(time.time())
         made = Decision(key, "gone", ("sale",), ("ad_id",), at, Stands.POSSIBLE, denied=False)
-        decision = Decisions(secrets, ("gone",)).make(made)
+        decision = sealed_id(Decisions(secrets, ("gone",)), made)
         assert await report(keyed, said(decision), said(decision, "not_sent")) == ["unknown"] * 2
         assert await received(keyed) == {}
