@@ -247,7 +247,8 @@ MAY_BE_SENT = (
 RESULTS = ("recorded", "repeated", "denied", "expired", "unknown", "malformed")
 OF_WHAT = (
     f"outcome: {', '.join(sorted(OUTCOMES))}. Of a decision (scope check); or of rows that were handed back (scope"
-    " share): of a job all of them, of an id with its job or recipient one. Those answer with `rows`, how many"
+    " share): of a job all of them, of an id with its job or recipient one, with the mark of its line as it was handed"
+    " back there and no other time. Those answer with `rows`, how many"
 )
 
 
@@ -357,7 +358,8 @@ ROWS = (
     "A line a row, as it is decided: id, outcome (sent, returned, refused, duplicate, unknown, spooled, shadow: it is"
     " shadow mode, and it did not leave: post it again later), reason, data;"
     ' row, what the recipient gets of it: in mode return all of it, else its handle alone ({"row": …}); in mode return'
-    " valid_until, and again where it was handed back before and nobody said that it was sent; line, its number in the"
+    " valid_until, mark (which hand-back this is: say it with what became of it), and again where it was handed back"
+    " before and nobody said that it was sent; line, its number in the"
     " body, of one that cannot be read, of which the summary lists the first 100 (malformed_lines). Then"
     ' {"summary", "complete": true}; an answer without that is not whole: post the same rows again'
 )

@@ -278,7 +278,8 @@ Tell = Callable[[Mapping[str, str | int]], None]
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What became of one row. `row`: what may be sent, None where nothing may or its time is over; then the `reason` is
-    `expired`, and it is to be posted again. `again`: it was handed back before.
+    `expired`, and it is to be posted again. `again`: it was handed back before. `mark`: of this hand-back, so that what
+    is said of it is said of no other one.
     """
 
     id: str
@@ -290,6 +291,7 @@ class Answered:
     until: float = float("-inf")
     recipient: str = ""
     tell: Tell = field(default=lambda _: None, repr=False)
+    mark: str = field(default="", repr=False)
 
     @property
     def row(self) -> Mapping[str, Any] | None:
@@ -308,7 +310,8 @@ class Answered:
         self._say(NOT_SENT)
 
     def _say(self, outcome: str) -> None:
-        self.tell({"recipient": self.recipient, "id": self.id, "outcome": outcome, "at": _now()})
+        marked = {"mark": self.mark} if self.mark else {}  # a gateway of before says none
+        self.tell({"recipient": self.recipient, "id": self.id, **marked, "outcome": outcome, "at": _now()})
 
 
 class HandedBack:
@@ -368,6 +371,7 @@ class HandedBack:
             self._until(stated.get("valid_until"), clock),
             self._recipient,
             self._tell,
+            text_in(stated, "mark"),
         )
 
     @staticmethod

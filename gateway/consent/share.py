@@ -36,6 +36,7 @@ from gateway.consent.people import People, left, names_left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended, Mark
+from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets
 from gateway.ledger.acts import records
 from gateway.ledger.entry import b64
@@ -71,6 +72,7 @@ TAKES = 5.0  # seconds that a thread waits for the writer
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
 GROUP = 50  # rows whose people are looked at together, and that are handed back together; a row has about ten keys
 LABEL = b"row/1\x00"
+HANDED_BACK = Sealed(b"handed back/1", int)  # the entry of a hand-back
 HANDLE = "row"  # the member of a row that leaves which tells it from others
 
 
@@ -99,7 +101,8 @@ class Shared:
     """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
     held back, by why (`rows.Shaped`). `row`: what is handed back; of one that leaves otherwise, its handle alone.
     `until`: of one that was handed back, until when a send of it may start; `again`: it was handed back before, and
-    nobody said what became of it. `line`: of a row that cannot be read, for it may have no id. `place`: the verdict's.
+    nobody said what became of it; `mark`: which hand-back this is, sealed. `line`: of a row that cannot be read, for it
+    may have no id. `place`: the verdict's.
     """
 
     id: str
@@ -110,6 +113,7 @@ class Shared:
     dropped: Mapping[str, int] = field(default_factory=dict)
     until: datetime | None = None
     again: bool = False
+    mark: str = ""
     line: int = 0
     place: str = ""
 
@@ -471,6 +475,7 @@ class Sharing:
         written: Chunk = {}
         stopped: Chunk = {}
         turn = Turn()
+        mark = HANDED_BACK.seal(self._keys.seals, claimed.batch)
         try:
             for start in range(0, len(order), GROUP):
                 await turn.offered()
@@ -480,7 +485,7 @@ class Sharing:
                 written |= going
                 for index, item in going.items():
                     again = item.row.id in claimed.again
-                    done[index] = item.told("returned", row=item.out, until=until, again=again)
+                    done[index] = item.told("returned", row=item.out, until=until, again=again, mark=mark)
                 yield [done[index] for index in some]
         finally:
             await self._mark(recipient, claimed.batch, written, POSSIBLE)
@@ -526,7 +531,7 @@ class Sharing:
                 if outcome == "sent":
                     records.use_acts(tx, item.met.own, recipient.name, now)
                 elif outcome == NOT_SENT:
-                    records.let_act_go(tx, item.met.own, recipient.name, item.intended.row)
+                    records.let_act_of_row_go(tx, recipient.name, item.intended.row)
 
         await self._writer.commit(job)
 
@@ -536,7 +541,7 @@ class Sharing:
         returns. Raises `StoreUnavailable`: then the same is said again.
         """
         results = list[tuple[str, int]]()
-        for some in _apart(said):
+        for some in _apart([self._marked(each) for each in said]):
             counts, after = [0] * len(some), FIRST
             while True:
                 steps = await self._writer.commit(
@@ -551,6 +556,13 @@ class Sharing:
                 for count, step in zip(counts, steps, strict=True)
             ]
         return results
+
+    def _marked(self, said: Acknowledged) -> Acknowledged:
+        """With the hand-back that its mark is of; of a mark that is not ours there is none."""
+        try:
+            return said._replace(batch=HANDED_BACK.open(self._keys.seals, said.mark)) if said.mark else said
+        except OpeningFailed:
+            return said._replace(batch=-1)
 
 
 def _apart(said: Sequence[Acknowledged]) -> Iterator[Sequence[Acknowledged]]:

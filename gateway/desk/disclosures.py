@@ -182,7 +182,9 @@ DAYS = 35  # a row id that left is a duplicate for so long
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 NOT_SENT = "not_sent"
-BECAME = "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?"
+OF_ONE = "WHERE recipient = ? AND row = ? AND batch = ?"
+BECAME = f"UPDATE disclosure SET outcome = ? {OF_ONE}"  # noqa: S608 - ours
+NEVER_LEFT = f"UPDATE disclosure SET outcome = ?, job = NULL {OF_ONE}"  # noqa: S608 - ours; nor was it handed back
 INTENDED = (
     "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch >= ? AND outcome = 'intended'"
     " AND job IS NULL RETURNING batch"
@@ -200,11 +202,12 @@ MAY_HAVE = (
     "SELECT d.row, d.batch, d.job FROM disclosure d"  # noqa: S608 - ours
     f" WHERE d.row IN ({{marks}}) AND d.recipient = ? AND length(d.job) = ? AND {OPEN}"
 )
+AGAIN_MS = 3_600_000  # within it a word about one hand-back may come, or come once more, behind the next one
+OTHER = "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.job IS NOT NULL"
 # Of a row that was handed back several times the last one is the one that its caller has.
-LAST = (
-    "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.batch > d.batch"
-    " AND l.outcome <> 'not_sent')"
-)
+LAST = f"{OTHER} AND l.batch > d.batch AND l.outcome <> 'not_sent')"
+ALONE = f"{OTHER} AND l.batch < d.batch AND l.at > d.at - {AGAIN_MS})"
+TAKEN_BACK = f"d.outcome = 'not_sent' AND {OTHER} AND (l.batch > d.batch OR l.outcome <> 'not_sent'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +320,8 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     record any more: their people were erased meanwhile.
     """
     rows = list(rows)
-    unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
-    marked = tx.db.executemany(f"{BECAME}{unsaid}", [(outcome, recipient, row.row, batch) for row in rows])
+    became = {POSSIBLE: f"{BECAME} AND outcome = 'intended'", NOT_SENT: NEVER_LEFT}.get(outcome, BECAME)
+    marked = tx.db.executemany(became, [(outcome, recipient, row.row, batch) for row in rows])
     marks = [(row.row, batch) for row in rows]
     gone = {*(gone_of(tx, recipient, marks) if marked.rowcount != len(rows) else ())}
     for row in rows if outcome == NOT_SENT else ():
@@ -356,13 +359,16 @@ def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int)
 
 class Acknowledged(NamedTuple):
     """What a caller says of rows that were handed back: of a job all of them, as they were handed back last, or one row
-    by its id. `recipient` empty: whoever the job was for.
+    by its id. `recipient` empty: whoever the job was for. `mark`: what stood in the row's line, and `batch` what it was
+    sealed of: that hand-back is meant and no other one.
     """
 
     outcome: str
     job: str = ""
     row_id: str = ""
     recipient: str = ""
+    mark: str = ""
+    batch: int | None = None
 
 
 class DisclosureStep(NamedTuple):
@@ -387,22 +393,41 @@ def acknowledge(
 
 def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
     named, values = _named(said)
-    last = f" AND {LAST}" if said.outcome == SENT else ""
     found = tx.db.execute(
-        f"SELECT recipient, row, batch FROM disclosure d WHERE {named} AND {OPEN}{last}"  # noqa: S608 - ours
+        f"SELECT recipient, row, batch, outcome, key FROM disclosure d WHERE {named} AND {_meant(said)}"  # noqa: S608 - ours
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
-    for recipient, row, batch in found:
-        tx.db.execute(BECAME, (said.outcome, recipient, row, batch))
-        if said.outcome == SENT:
-            records.use_claimed(tx, recipient, row, now)
-        elif said.outcome == NOT_SENT:
-            recipient_holdings.not_sent(tx, recipient, row, batch)
-            records.let_act_of_row_go(tx, recipient, row)
+    for *place, was, key in found:
+        _become(tx, (place[0], place[1], place[2]), said.outcome, now, [key] if was == NOT_SENT else [])
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
-    return DisclosureStep(len(found), known, found[-1] if len(found) == AT_ONCE else None)
+    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+
+
+def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Sequence[bytes]) -> None:
+    """`let_go`: whose act the row went on that was another's to have since: it is used up after all."""
+    recipient, row, batch = place
+    tx.db.execute(BECAME, (outcome, recipient, row, batch))
+    if let_go:
+        records.use_acts(tx, let_go, recipient, now)
+    if outcome == SENT:
+        records.use_claimed(tx, recipient, row, now)
+    elif outcome == NOT_SENT:
+        recipient_holdings.not_sent(tx, recipient, row, batch)
+        records.let_act_of_row_go(tx, recipient, row)
+
+
+def _meant(said: Acknowledged) -> str:
+    """Which of the hand-backs of a row. Without a mark nobody can tell of two that followed one another which of them
+    did not leave: both may have. That one left counts over a word before that it did not.
+    """
+    taken_back = " OR d.outcome = 'not_sent'"
+    if said.batch is not None:
+        return f"({OPEN}{'' if said.outcome == NOT_SENT else taken_back})"
+    if said.outcome == NOT_SENT:
+        return f"{OPEN} AND {LAST} AND {ALONE}"
+    return f"({OPEN} AND {LAST}{f' OR {TAKEN_BACK}' if said.row_id else ''})"
 
 
 def _named(said: Acknowledged) -> tuple[str, list[object]]:
@@ -415,6 +440,8 @@ def _named(said: Acknowledged) -> tuple[str, list[object]]:
         words, values = [*words, "d.recipient = ?"], [*values, said.recipient]
     if said.row_id:
         words, values = [*words, "d.row = ?"], [*values, hash_of(said.row_id)]
+    if said.batch is not None:
+        words, values = [*words, "d.batch = ?"], [*values, said.batch]
     return " AND ".join(words), values
 
 

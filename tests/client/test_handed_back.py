@@ -131,14 +131,21 @@ def handed(*lines: bytes, rows=1, known=clock, posted=None, said=None, failures=
 
 def test_a_row_may_be_sent_while_it_holds_and_what_became_of_it_is_said():
     said = []
-    found = handed(line("r0", again=True), END, said=said)
+    found = handed(line("r0", again=True, mark="m1"), END, said=said)
     [one] = found
     assert (one.row, one.again, one.reason, found.whole) == ({"ad_id": "x", "row": "h"}, True, "no_choice", True)
     one.sent()
     one.not_sent()
-    assert [{"recipient": "teemo", "id": "r0", "outcome": word} for word in ("sent", "not_sent")] == [
+    assert [{"recipient": "teemo", "id": "r0", "mark": "m1", "outcome": word} for word in ("sent", "not_sent")] == [
         {name: value for name, value in each.items() if name != "at"} for each in said
     ]
+
+
+def test_of_a_row_without_a_mark_none_is_said():
+    said = []
+    [one] = handed(line("r0"), END, said=said)
+    one.sent()
+    assert "mark" not in said[0]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from support import inside
 from support.people import gaid, named
 from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
 
-from gateway.consent.share import GROUP, Sharing
-from gateway.desk.disclosures import POSSIBLE
+from gateway.consent.share import GROUP, Shared, Sharing
+from gateway.desk.disclosures import AGAIN_MS, POSSIBLE
 from gateway.keys import api_keys
 from gateway.web.api import streaming
 from gateway.web.api.check import TOGETHER
@@ -29,6 +29,12 @@ ROWS, PEOPLE = 100, 10
 def outcomes(folder) -> Counter:
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         return Counter(outcome for (outcome,) in db.execute("SELECT outcome FROM disclosure"))
+
+
+def queued(folder) -> list[tuple[str, str]]:
+    """Who is told what."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return db.execute("SELECT recipient, word FROM outbox ORDER BY at").fetchall()
 
 
 def of(told) -> list[tuple[str, bool]]:
@@ -96,6 +102,115 @@ async def test_what_names_no_row_that_was_handed_back_changes_nothing(linked, tm
     await share(linked, row(1), **JOB)
     [answer] = await acknowledge(linked, said)
     assert answer["result"] == result
+    assert outcomes(tmp_path / "data") == {"possible": 1}
+
+
+async def received(client, number=1) -> dict[str, int]:
+    """How often rows of somebody left, by outcome."""
+    about = {
+        "identifiers": [named("gaid", gaid(number))],
+        "question": "received",
+        "proof": {"kind": "account", "assertion": "dev"},
+    }
+    told = (await client.post("/v1/disclosures/query", json=about)).json()["disclosures"]
+    return {each["outcome"]: each["count"] for each in told}
+
+
+async def handed(client, number=1, **more) -> dict[str, str]:
+    """A row, posted and handed back; a word about this hand-back."""
+    _, [told], _ = await share(client, row(number), **JOB)
+    assert told["outcome"] == "returned"
+    return {"recipient": "teemo", "id": f"r{number}", "mark": told["mark"]} | more
+
+
+async def test_a_word_with_its_mark_is_about_that_hand_back_alone_however_late_it_comes(linked, tmp_path):  # noqa: F811
+    first, second = await handed(linked), await handed(linked)
+    assert first["mark"] != second["mark"]
+    late = [first | {"outcome": "not_sent"}, second | {"outcome": "sent"}, first | {"outcome": "not_sent"}]
+    told = await acknowledge(linked, *late)
+    assert [(each["result"], each["rows"]) for each in told] == [("recorded", 1), ("recorded", 1), ("repeated", 0)]
+    assert outcomes(tmp_path / "data") == {"not_sent": 1, "sent": 1}
+    assert (await received(linked))["sent"] == 1
+    await opt_out(linked, named("account", "a1"))
+    assert queued(tmp_path / "data") == [("teemo", "opt_out")]
+
+
+async def test_what_one_process_says_of_its_own_hand_back_is_not_said_of_the_one_before(linked, tmp_path):  # noqa: F811
+    await handed(linked)  # sent by a process that was killed before it said so
+    await acknowledge(linked, await handed(linked, outcome="not_sent"))
+    assert outcomes(tmp_path / "data") == {"possible": 1, "not_sent": 1}
+    await opt_out(linked, named("account", "a1"))
+    assert queued(tmp_path / "data") == [("teemo", "opt_out")]
+
+
+@pytest.mark.parametrize(
+    "said", [{"recipient": "teemo", "id": "r1"}, {"job": "night-1", "id": "r1"}, {"job": "night-1"}]
+)
+@pytest.mark.parametrize("came_before", [False, True])
+async def test_without_a_mark_nobody_knows_which_of_two_hand_backs_did_not_leave(linked, tmp_path, said, came_before):  # noqa: F811
+    """The word is on its way, or its answer was lost and it is said once more, when the row comes back again."""
+    not_sent = said | {"outcome": "not_sent"}
+    await handed(linked)
+    if came_before:
+        await acknowledge(linked, not_sent)
+    await handed(linked)
+    [late, sent] = await acknowledge(linked, not_sent, said | {"outcome": "sent"})
+    assert (late["result"], sent["result"], sent["rows"]) == ("repeated", "recorded", 1)
+    assert outcomes(tmp_path / "data") == {"sent": 1, "not_sent" if came_before else "possible": 1}
+    await opt_out(linked, named("account", "a1"))
+    assert queued(tmp_path / "data") == [("teemo", "opt_out")]
+
+
+async def test_of_hand_backs_of_two_nights_a_word_without_a_mark_is_about_the_last(linked, tmp_path):  # noqa: F811
+    await handed(linked)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE disclosure SET at = at - ?", (AGAIN_MS + 60_000,))
+    await handed(linked)
+    [told] = await acknowledge(linked, {"job": "night-1", "id": "r1", "outcome": "not_sent"})
+    assert (told["result"], told["rows"]) == ("recorded", 1)
+    assert outcomes(tmp_path / "data") == {"possible": 1, "not_sent": 1}
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_that_it_was_sent_counts_over_a_word_before_that_it_was_not(linked, tmp_path, marked):  # noqa: F811
+    said = await handed(linked)
+    said = said if marked else {"recipient": "teemo", "id": "r1"}
+    words = [said | {"outcome": word} for word in ("not_sent", "sent", "not_sent")]
+    assert [each["result"] for each in await acknowledge(linked, *words)] == ["recorded", "recorded", "repeated"]
+    assert await received(linked) == {"sent": 1}
+    assert [each["outcome"] for each in (await share(linked, row(1)))[1]] == ["duplicate"]
+
+
+async def test_of_a_whole_job_that_was_sent_what_was_said_not_to_be_is_no_part(linked, tmp_path):  # noqa: F811
+    not_sent = await handed(linked, 1, outcome="not_sent")
+    await handed(linked, 2)
+    assert [each["rows"] for each in await acknowledge(linked, not_sent, {"job": "night-1"})] == [1, 1]
+    assert outcomes(tmp_path / "data") == {"sent": 1, "not_sent": 1}
+
+
+async def test_what_was_never_handed_back_is_not_sent_whatever_is_said_of_it(linked, tmp_path, monkeypatch):  # noqa: F811
+    """The check right before it would have come back takes it out."""
+
+    def takes_all_out(_, recipient, ready, done):
+        done |= {index: Shared(item.row.id, "refused", "opted_out") for index, item in ready.items()}
+        stopped = dict(ready)
+        ready.clear()
+        return stopped
+
+    monkeypatch.setattr(Sharing, "_check_again", takes_all_out)
+    await share(linked, row(1), **JOB)
+    [told] = await acknowledge(linked, {"recipient": "teemo", "id": "r1"})
+    assert told["result"] == "unknown"
+    assert outcomes(tmp_path / "data") == {"not_sent": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [({"mark": "none of ours"}, "unknown"), ({"mark": ""}, "malformed"), ({"id": None, "job": "night-1"}, "malformed")],
+)
+async def test_a_mark_that_is_not_ours_or_of_no_row_changes_nothing(linked, tmp_path, said, result):  # noqa: F811
+    [told] = await acknowledge(linked, await handed(linked) | said)
+    assert told["result"] == result
     assert outcomes(tmp_path / "data") == {"possible": 1}
 
 

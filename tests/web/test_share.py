@@ -79,7 +79,8 @@ async def test_a_row_of_somebody_who_said_nothing_comes_back_with_a_coarse_point
     answer, (told,), last = await share(linked, row())
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
     assert answer.headers["cache-control"] == "no-store"
-    handle, until = told["row"]["row"], told.pop("valid_until")
+    handle, until, mark = told["row"]["row"], told.pop("valid_until"), told.pop("mark")
+    assert mark
     assert told == {
         "id": "r1",
         "outcome": "returned",

@@ -15,7 +15,7 @@ async def test_a_dry_run_answers_as_the_share_would_and_leaves_nothing(linked, t
     assert await asyncio.to_thread(disclosed, tmp_path / "data") == []
     _, real, summary = await share(linked, *rows)
     assert [each.pop("dry_run") for each in dry] == [True] * 5
-    handed = {"row", "valid_until"}
+    handed = {"row", "valid_until", "mark"}
     assert [{name: value for name, value in each.items() if name not in handed} for each in real] == dry
     assert last["summary"].pop("dry_run")
     assert last["summary"] == {name: value for name, value in summary["summary"].items() if name != "valid_until"}

@@ -313,13 +313,6 @@ def claim_act(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes
     return sum(tx.db.execute(CLAIM_ACT, (key, recipient, seq, row)).rowcount for key, seq in acts) > 0
 
 
-def let_act_go(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes) -> None:
-    """A row that did not leave after all: the act is another's to have."""
-    tx.db.executemany(
-        "DELETE FROM act_claim WHERE key = ? AND recipient = ? AND row = ?", [(key, recipient, row) for key in keys]
-    )
-
-
 def use_acts(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> bool:
     """Uses up the acts that direct data of these keys to a recipient; whether one was there and in time. Runs in the
     transaction that marks the row as sent. `now` is in Unix milliseconds.
@@ -337,9 +330,17 @@ def use_claimed(tx: Transaction, recipient: str, row: bytes, now: int) -> None:
         use_acts(tx, [key for (key,) in found], recipient, now)
 
 
+LET_ACT_GO = (
+    "DELETE FROM act_claim WHERE recipient = ? AND row = ? AND NOT EXISTS (SELECT 1 FROM disclosure d"
+    " WHERE d.recipient = act_claim.recipient AND d.row = act_claim.row AND d.outcome <> 'not_sent')"
+)
+
+
 def let_act_of_row_go(tx: Transaction, recipient: str, row: bytes) -> None:
-    """A row that did not leave after all, as its caller says: whatever act it has is another's to have."""
-    tx.db.execute("DELETE FROM act_claim WHERE recipient = ? AND row = ?", (recipient, row))
+    """A row that did not leave after all: whatever act it has is another's to have, unless it may have left at another
+    time that it was posted.
+    """
+    tx.db.execute(LET_ACT_GO, (recipient, row))
 
 
 def _acts(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> list[tuple[bytes, int]]:

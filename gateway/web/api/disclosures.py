@@ -290,12 +290,14 @@ def _outcome_report(body: wire.Disclosure) -> OutcomeReport | Acknowledged:
         raise Problem("malformed", "at is RFC 3339 or epoch milliseconds", "/at")
     wire.word_of(body.outcome, "outcome", sorted(OUTCOMES))
     of_rows = body.job or (body.recipient and body.id)
+    if body.mark and not body.id:
+        raise Problem("malformed", "a mark is of one row: name its id", "/mark")
     if body.decision and not (body.job or body.id or body.recipient):
         return OutcomeReport(body.decision, body.outcome, at)
     if body.decision or not of_rows:
         raise Problem("malformed", "of a decision, of a job, or of an id with its job or recipient", "/decision")
     outcome = POSSIBLE if body.outcome == UNKNOWN else body.outcome
-    return Acknowledged(outcome, body.job or "", body.id or "", body.recipient or "")
+    return Acknowledged(outcome, body.job or "", body.id or "", body.recipient or "", body.mark or "")
 
 
 def _told(problem: Problem) -> dict[str, Any]:

@@ -361,6 +361,8 @@ def _line(item: Shared) -> dict[str, Any]:
         line["valid_until"] = wire.stamp(item.until)
     if item.again:
         line["again"] = True
+    if item.mark:
+        line["mark"] = item.mark
     if item.line:
         line["line"] = item.line
     return line

@@ -254,13 +254,15 @@ Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 class Disclosure(StrictShape, frozen=True, kw_only=True):
     """One line of POST /v1/disclosures: of a `decision`; or of rows that were handed back, by `job` all of them, by
-    `id` (with `job` or `recipient`) one of them. `outcome` is read in the door, `at` is the caller's time.
+    `id` (with `job` or `recipient`) one of them, with its line's `mark` as it was handed back there. `outcome` is read
+    in the door, `at` is the caller's time.
     """
 
     decision: Word | None = None
     job: Word | None = None
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     recipient: Word | None = None
+    mark: Word | None = None
     outcome: str
     at: str | int | None = None
 
