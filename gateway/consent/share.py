@@ -544,9 +544,7 @@ class Sharing:
         for some in _apart([self._marked(each) for each in said]):
             counts, after = [0] * len(some), FIRST
             while True:
-                steps = await self._writer.commit(
-                    partial(disclosures.acknowledge, said=some, at=self._clock(), after=after)
-                )
+                steps = await self._writer.commit(partial(_acknowledge, said=some, at=self._clock(), after=after))
                 counts = [count + step.moved for count, step in zip(counts, steps, strict=True)]
                 if steps[0].last is None:
                     break
@@ -563,6 +561,15 @@ class Sharing:
             return said._replace(batch=HANDED_BACK.open(self._keys.seals, said.mark)) if said.mark else said
         except OpeningFailed:
             return said._replace(batch=-1)
+
+
+def _acknowledge(
+    tx: Transaction, said: Sequence[Acknowledged], at: datetime, after: disclosures.Place
+) -> list[disclosures.DisclosureStep]:
+    """Whoever said no while it was said that it had not left, is told of now."""
+    steps = disclosures.acknowledge(tx, said, at, after)
+    recipients_to_tell.tell_late(tx, [(each, False) for step in steps for each in step.late], at)
+    return steps
 
 
 def _apart(said: Sequence[Acknowledged]) -> Iterator[Sequence[Acknowledged]]:

@@ -108,8 +108,8 @@ DISCLOSED = (
 # An identifier that left with a row which is kept under another name of that row (desk/recipient_holdings.py); the
 # last time of it.
 LEFT_BESIDE = (
-    "SELECT h.recipient, k.batch, k.purposes, k.classes, k.at FROM held_key k JOIN held h ON h.id = k.held"
-    " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
+    "SELECT h.recipient, h.id, k.first, k.batch, k.purposes, k.classes, k.at"
+    " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
 INFORMED = f"""{recipient_holdings.EACH_INFORMED}
@@ -299,14 +299,22 @@ def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[R
         known = outcome if outcome in AS_THEY_ARE else disclosures.UNKNOWN  # intended and never marked likewise
         yield Received(recipient, split_words(purpose), split_words(classes), known, moment(at), moment(at), 1)
     told = {(recipient, batch) for recipient, _, batch in rows}
+    for (recipient, batch), (purposes, classes, at) in _beside(db, windows):
+        if (recipient, batch) not in told:
+            told.add((recipient, batch))
+            when = moment(at)
+            yield Received(recipient, split_words(purposes), split_words(classes), disclosures.UNKNOWN, when, when, 1)
+
+
+def _beside(
+    db: sqlite3.Connection, windows: Sequence[Window]
+) -> Iterator[tuple[tuple[str, int], tuple[str, str, int]]]:
+    """What left under another name: recipient and batch, and purposes, classes, when."""
     for window in windows:
-        for recipient, batch, purposes, classes, at in db.execute(LEFT_BESIDE, (window.key, window.since)).fetchall():
-            if (recipient, batch) not in told and window.shows(batch, at):
-                told.add((recipient, batch))
-                when = moment(at)
-                yield Received(
-                    recipient, split_words(purposes), split_words(classes), disclosures.UNKNOWN, when, when, 1
-                )
+        found = db.execute(LEFT_BESIDE, (window.key, window.since)).fetchall()
+        for recipient, number, first, batch, purposes, classes, at in found:
+            if window.shows(batch, at) and recipient_holdings.may_have_left(db, recipient, number, first):
+                yield (recipient, batch), (purposes, classes, at)
 
 
 def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:

@@ -24,7 +24,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from gateway.desk import recipient_holdings
-from gateway.desk.recipient_holdings import Left
+from gateway.desk.recipient_holdings import PUT_OFF, Left
 from gateway.ledger import entry
 from gateway.ledger.acts import records
 from gateway.ledger.acts.holders import released_since, since_when
@@ -174,7 +174,9 @@ def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> N
 
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
-    tx.db.execute("DELETE FROM reported WHERE at < ?", (before,))
+    """And of what a row did not take along, as its caller said, of which no word came since that it did."""
+    tx.db.execute(f"DELETE FROM reported WHERE at < ? AND length(decision) <> {PUT_OFF.size}", (before,))  # noqa: S608 - ours
+    recipient_holdings.take_back_put_off(tx, before, AT_ONCE)
 
 
 CHUNK = 250  # rows of one entry, 1,000 at most; the second check holds the loop for so many at once
@@ -373,12 +375,14 @@ class Acknowledged(NamedTuple):
 
 class DisclosureStep(NamedTuple):
     """`moved`: of how many rows something is known now that was not; `known`: such rows were handed back at some time;
-    `last`: there may be more behind this one.
+    `last`: there may be more behind this one; `late`: what left after all, of which somebody may have said no since it
+    was said not to have.
     """
 
     moved: int
     known: bool
     last: Place | None
+    late: Sequence[Counted]
 
 
 def acknowledge(
@@ -388,21 +392,27 @@ def acknowledge(
     was sent went once, however often it was handed back: what nobody said of the times before stays as what may have
     been.
     """
+    forget_outcomes(tx, milliseconds(at) - 2 * AGAIN_MS)
     return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
 
 
 def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
     named, values = _named(said)
     found = tx.db.execute(
-        f"SELECT recipient, row, batch, outcome, key FROM disclosure d WHERE {named} AND {_meant(said)}"  # noqa: S608 - ours
+        "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"  # noqa: S608 - ours
+        f" WHERE {named} AND {_meant(said)}"
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
-    for *place, was, key in found:
-        _become(tx, (place[0], place[1], place[2]), said.outcome, now, [key] if was == NOT_SENT else [])
+    late = list[Counted]()
+    for recipient, row, batch, was, key, *what in found:
+        if was == NOT_SENT:
+            purposes, classes = (tuple(words.split(",")) for words in what)
+            late.append(Counted(key, recipient, purposes, classes, said.outcome, now))
+        _become(tx, (recipient, row, batch), said.outcome, now, [key] if was == NOT_SENT else [])
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
-    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None, late)
 
 
 def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Sequence[bytes]) -> None:
@@ -414,7 +424,7 @@ def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Seque
     if outcome == SENT:
         records.use_claimed(tx, recipient, row, now)
     elif outcome == NOT_SENT:
-        recipient_holdings.not_sent(tx, recipient, row, batch)
+        recipient_holdings.not_sent(tx, recipient, row, batch, now)
         records.let_act_of_row_go(tx, recipient, row)
 
 

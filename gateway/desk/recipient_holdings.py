@@ -2,15 +2,18 @@
 
 Written with the intention to send, since from then on it may have arrived, and taken back for what did not leave. An
 identifier is sealed with a key of its own in the vault; it is read for nothing but to tell its recipient (R18), and
-goes with the disclosures it came from. Never sends, and never decides who is told.
+goes with the disclosures it came from. What did not leave as a caller says, who may yet say that it did, is put off:
+kept for two hours more as what nobody has. Never sends, and never decides who is told.
 """
 
 import json
+import sqlite3
+import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.choice import identity
 from gateway.keys.secret_files import PersonKeys
@@ -21,7 +24,7 @@ from gateway.terms import DAY_MS
 
 LABEL = b"held/1"
 UNDER = (
-    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, h.batch, k.batch"
+    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, h.batch, k.batch, k.first"
     " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
 )
 KNOWN = "SELECT held, key, purposes, classes, batch, at FROM held_key WHERE held IN ({marks})"
@@ -42,6 +45,13 @@ LAST = f"SELECT max(d.batch){ROWS} AND d.outcome <> 'not_sent'"
 KNOWN_ROW = f"SELECT 1{ROWS} AND d.batch = ? LIMIT 1"
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
+# What is put off stands among what was said of decisions, whose names have another length.
+PUT_OFF = struct.Struct(">4sQ")
+ALL_PUT_OFF = PUT_OFF.pack(b"held", 0), PUT_OFF.pack(b"held", 2**64 - 1)
+DUE = (
+    f"DELETE FROM reported WHERE decision IN (SELECT decision FROM reported WHERE at < ? AND length(decision) ="  # noqa: S608 - ours
+    f" {PUT_OFF.size} ORDER BY at LIMIT ?) RETURNING decision"
+)
 STILL_KEPT = "SELECT h.id FROM held h JOIN held_key k ON k.held = h.id AND k.key = h.named WHERE h.id IN ({marks})"
 
 
@@ -173,14 +183,42 @@ def _kinds(forms: Iterable[str]) -> str:
     return f",{','.join(sorted(_plain(forms)))},"
 
 
-def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int) -> None:
+def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int, said: int | None = None) -> None:
     """A row of a batch, which is marked, did not leave: what it was to take along is not kept because of it any more.
-    Each identifier stays in the forms, and under the keys, by which another row may have taken it.
+    Each identifier stays in the forms, and under the keys, by which another row may have taken it. `said`: when its
+    caller said so, who may say otherwise.
     """
     sql = "SELECT key, held FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
     for key, took in tx.db.execute(sql, (recipient, row, batch)).fetchall():
         for number, kinds in (_unlisted(tx, recipient, key, batch) if took is None else read_listed(took)).items():
+            if said is not None:
+                tx.db.execute(PUTS_OFF, (_put_off(number), said))
             _take_back(tx, recipient, number, kinds)
+
+
+PUTS_OFF = "INSERT INTO reported VALUES (?, 'not_sent', ?) ON CONFLICT (decision) DO UPDATE SET at = excluded.at"
+
+
+def _put_off(number: int) -> bytes:
+    return PUT_OFF.pack(b"held", number)
+
+
+def _is_put_off(db: sqlite3.Connection, number: int) -> bool:
+    return db.execute("SELECT 1 FROM reported WHERE decision = ?", (_put_off(number),)).fetchone() is not None
+
+
+def take_back_put_off(tx: Transaction, before: int, most: int) -> None:
+    """What was put off before a moment in Unix milliseconds, unless it left after all."""
+    for (name,) in tx.db.execute(DUE, (before, most)).fetchall():
+        _, number = PUT_OFF.unpack(name)
+        row = tx.db.execute("SELECT recipient FROM held WHERE id = ?", (number,)).fetchone()
+        if row:
+            _take_back(tx, row[0], number, ())
+
+
+def may_have_left(db: sqlite3.Connection, recipient: str, number: int, first: int) -> bool:
+    """Whether a recipient may have what is kept under a key since an entry: not what is only put off."""
+    return not _is_put_off(db, number) or first not in _not_left(db, recipient, number).came
 
 
 def read_listed(took: str) -> dict[int, set[str]]:
@@ -198,26 +236,46 @@ def _unlisted(tx: Transaction, recipient: str, key: bytes, batch: int) -> dict[i
     return {number: set() for (number,) in tx.db.execute(sql, (key, batch, recipient)).fetchall()}
 
 
-def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[str]) -> None:
-    """What is kept of an identifier without the row that was to take it along as these kinds. Under a key it stays
-    where a row that may have left is no older than the first that was known by that key; and where nobody knows any
-    more which row that was, for those of whoever was erased are gone.
+class NotLeft(NamedTuple):
+    """Of an identifier: since which entries it is kept under a key, of these those that a row is known of that may have
+    left at no time from there on; and whether only these are later than all that may have. `last`: by kind, the last
+    row that may have taken it so.
     """
-    firsts = [first for (first,) in tx.db.execute("SELECT DISTINCT first FROM held_key WHERE held = ?", (number,))]
+
+    firsts: list[int]
+    came: list[int]
+    is_all: bool
+    last: dict[str, int | None]
+
+
+def _not_left(db: sqlite3.Connection, recipient: str, number: int) -> NotLeft:
+    firsts = [first for (first,) in db.execute("SELECT DISTINCT first FROM held_key WHERE held = ?", (number,))]
     if not firsts:
-        return  # it was taken back, or forgotten, before
+        return NotLeft([], [], is_all=False, last={})  # it was taken back, or forgotten, before
     since = (number, recipient, min(firsts))
-    person, sealed, known = tx.db.execute("SELECT person, sealed, kinds FROM held WHERE id = ?", (number,)).fetchone()
-    last = {kind: tx.db.execute(LAST, (*since, f"%,{number}:{kind},%")).fetchone()[0] for kind in _set(known or "")}
+    (known,) = db.execute("SELECT kinds FROM held WHERE id = ?", (number,)).fetchone()
+    last = {kind: db.execute(LAST, (*since, f"%,{number}:{kind},%")).fetchone()[0] for kind in _set(known or "")}
     if not known:
-        last = {"": tx.db.execute(LAST, (*since, f"%,{number}:%")).fetchone()[0]}
+        last = {"": db.execute(LAST, (*since, f"%,{number}:%")).fetchone()[0]}
     until = max((batch for batch in last.values() if batch is not None), default=-1)
     later = [first for first in firsts if first > until]
-    came = [first for first in later if tx.db.execute(KNOWN_ROW, (*since, f"%,{number}:%", first)).fetchone()]
-    tx.db.executemany("DELETE FROM held_key WHERE held = ? AND first = ?", [(number, first) for first in came])
-    if len(came) == len(firsts):
+    came = [first for first in later if db.execute(KNOWN_ROW, (*since, f"%,{number}:%", first)).fetchone()]
+    return NotLeft(firsts, came, len(came) == len(later), last)
+
+
+def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[str]) -> None:
+    """What is kept of an identifier without the row that was to take it along as these kinds. Under a key it stays
+    where a row that may have left is no older than the first that was known by that key; where nobody knows any more
+    which row that was, for those of whoever was erased are gone; and while it is put off.
+    """
+    found = _not_left(tx.db, recipient, number)
+    if not _is_put_off(tx.db, number):
+        gone = [(number, first) for first in found.came]
+        tx.db.executemany("DELETE FROM held_key WHERE held = ? AND first = ?", gone)
         tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
-    elif len(came) == len(later) and (going := {kind for kind in kinds if kind in last and last[kind] is None}):
+    going = {kind for kind in kinds if kind in found.last and found.last[kind] is None}
+    if found.is_all and len(found.came) < len(found.firsts) and going:
+        person, sealed = tx.db.execute("SELECT person, sealed FROM held WHERE id = ?", (number,)).fetchone()
         forms = open_held(tx, recipient, person, sealed)
         staying = {kind: value for kind, value in forms.items() if identity.plain_kind(kind) not in going}
         if staying:
@@ -229,16 +287,21 @@ def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
     rows = tx.db.execute(UNDER, (key,)).fetchall()
     return [
         Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
-        for number, to, named, person, sealed, purposes, classes, batch, seen in rows
-        if seen >= since or named == key
+        for number, to, named, person, sealed, purposes, classes, batch, seen, first in rows
+        if (seen >= since or named == key) and may_have_left(tx.db, to, number, first)
     ]
 
 
 def held_by(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes, int]]:
     """(named, person, sealed, batch) of everything that a recipient holds; the batch with which it left last."""
-    return tx.db.execute(
-        "SELECT named, person, sealed, batch FROM held WHERE recipient = ? ORDER BY id", (recipient,)
+    found = tx.db.execute(
+        "SELECT id, named, person, sealed, batch FROM held WHERE recipient = ? ORDER BY id", (recipient,)
     ).fetchall()
+    names = tx.db.execute("SELECT decision FROM reported WHERE decision BETWEEN ? AND ?", ALL_PUT_OFF).fetchall()
+    put_off = {PUT_OFF.unpack(name)[1] for (name,) in names if len(name) == PUT_OFF.size}
+    numbers = {number for number, *_ in found} & put_off
+    unheld = {each for each in numbers if (of := _not_left(tx.db, recipient, each)).came == of.firsts}
+    return [(named, person, sealed, batch) for number, named, person, sealed, batch in found if number not in unheld]
 
 
 def open_held(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict[str, str]:

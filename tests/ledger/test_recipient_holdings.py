@@ -14,7 +14,7 @@ from gateway.choice import identity
 from gateway.choice.recipient import Holds
 from gateway.consent import people
 from gateway.desk import access, disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
-from gateway.desk.disclosures import Counted, Intended
+from gateway.desk.disclosures import Acknowledged, Counted, Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.kept_request import KeptRequest
@@ -322,6 +322,46 @@ def test_no_opt_out_leaves_a_suppression_file_by_getting_old_or_with_an_erasure(
         story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
     assert story.rows("SELECT 1 FROM held") == []
     assert listed(algorithm) == before
+
+
+@pytest.fixture
+def hands_back(story):
+    """A row of somebody is handed back to be sent to a recipient. Returns how its caller says what became of it."""
+
+    def act(recipient, who):
+        row = Intended("r1", who.key, ("ad_id",), (Left(who.kind, who.value, who.key, who.keys),))
+
+        def job(tx):
+            batch = disclosures.intend(tx, recipient, [Purpose.SALE], [row], story.at, job=b"")
+            disclosures.mark(tx, recipient, batch, [row], "possible")
+
+        story.do(job)
+        return lambda word: story.do(
+            lambda tx: disclosures.acknowledge(tx, [Acknowledged(word, "", "r1", recipient)], story.at)
+        )
+
+    return act
+
+
+def test_what_its_caller_says_did_not_leave_stands_in_no_file_until_it_says_that_it_did(who, hands_back, says, listed):
+    became = hands_back("matching", who("gaid", GAID))
+    became("not_sent")
+    says(who("gaid", GAID))
+    assert listed("sha256") == ([], 0)
+    became("sent")
+    assert len(listed("sha256")[0]) == 1
+
+
+def test_what_its_caller_says_did_not_leave_goes_with_its_person(story, who, hands_back, told):
+    became = hands_back("matching", who("gaid", GAID))
+    became("not_sent")
+    order = ErasureOrder(Erasing.DETAILS, [who("gaid", GAID)], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert story.rows("SELECT 1 FROM held UNION ALL SELECT 1 FROM held_key") == []
+    assert [step.known for step in became("sent")] == [False]
+    assert told("matching") == []
+    story.do(lambda tx: disclosures.forget_outcomes(tx, story.now + 1))
+    assert story.rows("SELECT 1 FROM reported") == []
 
 
 def test_who_was_told_to_nobody_stays_in_the_file_once_what_left_is_pruned_and_is_not_shown_as_told(

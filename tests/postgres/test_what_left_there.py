@@ -7,8 +7,8 @@ from support import inside, postgres_server
 from support.people import gaid, named
 
 from gateway.app.composition import open_house
-from gateway.desk import disclosures
-from gateway.desk.disclosures import Counted, Intended, hash_of
+from gateway.desk import disclosures, recipient_holdings
+from gateway.desk.disclosures import Acknowledged, Counted, Intended, hash_of
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
@@ -44,6 +44,14 @@ def recorded(folder):
             for batch in disclosed:
                 disclosures.mark(tx, "teemo", batch, rows[:1], "not_sent")
                 kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
+            said = Acknowledged("not_sent", "", "r2", "teemo")
+            moved = [step.moved for step in disclosures.acknowledge(tx, [said], AT)]
+            kept.append((len(recipient_holdings.held_by(tx, "teemo")), *moved))
+            [sent] = disclosures.acknowledge(tx, [said._replace(outcome="sent")], AT)
+            kept.append((len(recipient_holdings.held_by(tx, "teemo")), len(sent.late)))
+            tx.db.execute("UPDATE disclosure SET outcome = 'not_sent'")
+            disclosures.forget_outcomes(tx, NOW + 1)
+            kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
             return before, jobs, held, kept, [each[:-1] for each in tx.db.execute(disclosures.SHOWN, (mine.key, 0))]
 
         return house.writer.submit(act).result()
@@ -56,5 +64,5 @@ def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
     assert (before.left, before.handed_back) == (set(), {"r1", "r2"})
     assert [tuple(each) for each in jobs] == [(16, 1), (17, 2)]
     assert tuple(held) == (2, 26)
-    assert [tuple(each) for each in kept] == [(2, 26), (1, 13)]
+    assert [tuple(each) for each in kept] == [(2, 26), (1, 13), (0, 1), (1, 1), (0, 0)]
     assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]

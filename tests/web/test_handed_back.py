@@ -181,6 +181,63 @@ async def test_that_it_was_sent_counts_over_a_word_before_that_it_was_not(linked
     assert [each["outcome"] for each in (await share(linked, row(1)))[1]] == ["duplicate"]
 
 
+@pytest.mark.parametrize("then", ["before", "between", "behind"])
+async def test_of_what_was_sent_after_all_its_recipient_is_told_whenever_the_no_is_said(linked, tmp_path, then):  # noqa: F811
+    """By the account alone: what is kept of the row leads from there to the ad id."""
+    folder, said = tmp_path / "data", await handed(linked)
+    if then == "before":
+        await opt_out(linked, named("account", "a1"))
+        assert queued(folder) == [("teemo", "opt_out")]
+    await acknowledge(linked, said | {"outcome": "not_sent"})
+    assert await received(linked) == {}
+    if then == "between":
+        await opt_out(linked, named("account", "a1"))
+        assert queued(folder) == [], "as far as anybody knows it has nothing (R18)"
+    await acknowledge(linked, said | {"outcome": "sent"})
+    if then == "behind":
+        await opt_out(linked, named("account", "a1"))
+    assert queued(folder) == [("teemo", "opt_out")]
+
+
+async def test_what_did_not_leave_is_kept_for_two_hours_and_then_no_more(linked, tmp_path):  # noqa: F811
+    said, folder = await handed(linked, outcome="not_sent"), tmp_path / "data"
+    await handed(linked, 2)
+    await acknowledge(linked, said)
+    assert kept(folder) == 2
+    await acknowledge(linked, {"job": "night-9"})
+    assert kept(folder) == 2
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE reported SET at = at - ?", (2 * AGAIN_MS + 1,))
+    await acknowledge(linked, {"job": "night-9"})
+    assert kept(folder) == 1, "the other one may have left"
+
+
+async def test_what_the_last_check_took_out_takes_nothing_from_what_may_yet_be_said_to_have_left(linked, tmp_path):  # noqa: F811
+    said = await handed(linked)
+    await acknowledge(linked, said | {"outcome": "not_sent"})
+    first = Sharing._check_again
+
+    def stops(sharing, recipient, ready, done):
+        first(sharing, recipient, ready, done)
+        stopped = dict(ready)
+        done |= {index: Shared(item.row.id, "refused", "opted_out") for index, item in stopped.items()}
+        ready.clear()
+        return stopped
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Sharing, "_check_again", stops)
+        await share(linked, row(1), **JOB)
+    await acknowledge(linked, said | {"outcome": "sent"})
+    await opt_out(linked, named("account", "a1"))
+    assert queued(tmp_path / "data") == [("teemo", "opt_out")]
+
+
+def kept(folder) -> int:
+    """Of how many identifiers it is kept that a recipient may have them."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return db.execute("SELECT count(*) FROM held").fetchone()[0]
+
+
 async def test_of_a_whole_job_that_was_sent_what_was_said_not_to_be_is_no_part(linked, tmp_path):  # noqa: F811
     not_sent = await handed(linked, 1, outcome="not_sent")
     await handed(linked, 2)
