@@ -13,6 +13,7 @@ from support import inside
 from support.people import GAID, email, named
 
 from gateway.app.composition import migrate, open_house
+from gateway.consent.share import Shared, Sharing
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.ledger import schema
 
@@ -136,6 +137,24 @@ async def test_a_wish_that_a_row_was_sent_on_after_all_is_used_up(keyed):
     mark = await handed_back(keyed, row)
     for word in ("not_sent", "sent"):
         await acknowledged(keyed, mark, word)
+    assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
+
+
+async def test_a_wish_that_a_row_may_have_gone_on_is_its_own_when_it_does_not_come_back_again(keyed, monkeypatch):
+    """The check right before it would have come back a second time takes it out."""
+
+    def takes_all_out(_, recipient, ready, done):
+        stopped = dict(ready)
+        done |= {index: Shared(item.row.id, "refused", "opted_out") for index, item in stopped.items()}
+        ready.clear()
+        return stopped
+
+    row = {"id": "r1", "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    await handed_back(keyed, row)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sharing, "_check_again", takes_all_out)
+        assert await shared(keyed, row) == ("refused", "opted_out")
     assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
 
 
