@@ -51,7 +51,7 @@ bench: $(VENV)/.test
 # each property with forty times its examples; with the same seeds, so that a fault comes again. FUZZ_SECONDS=3600 fuzzes for
 # an hour instead of ten minutes. One table at the end.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest --workers 4 tests
+	SOAK=1 $(BIN)/pytest -v --workers 4 tests
 
 # Three machines with etcd, Patroni and PostgreSQL in network namespaces, a gateway before them, and leaders that fail
 # twenty times; a quarter of an hour, as root. HA_ROUNDS=1 makes each failure once.

@@ -135,14 +135,13 @@ def _has_yes(case: Case, purpose: Purpose) -> bool:
 
 
 def _is_said(case: Case, purpose: Purpose, row: LawRow) -> bool:
-    """Whether there is a yes of whom the row takes it from. A parent's is good from 13 on in no place that has them say
-    yes themselves, so where somebody may be in two such places nobody's is.
+    """Whether there is a yes of whom the row takes it from; a child's are a parent's, whatever the row. From 13 on a
+    parent's is good in no place that has them say yes themselves, so where somebody may be in both nobody's is.
     """
-    if row.rule is not PARENTAL:
+    if row.rule is not PARENTAL or case.band == CHILD:
         return case.opted_in(purpose)
-    on, band = case.office.on, case.band
-    is_theirs = band != CHILD and case.office.law.wants_own(case.places, purpose, on, band)
-    return not is_theirs and by_a_parent(case, purpose, row)
+    wants_own = case.office.law.wants_own(case.places, purpose, case.office.on, case.band)
+    return not wants_own and by_a_parent(case, purpose, row)
 
 
 def _by_silence(case: Case, row: LawRow) -> Ruling:
