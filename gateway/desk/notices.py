@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.choice.recipient import Announcement, Recipient, announcements, owed
-from gateway.fold.record import KeptNotice, NoticeGiven
+from gateway.fold.record import NoticeBounced, NoticeGiven
+from gateway.fold.state import Slate
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts import records
-from gateway.ledger.log_records import records_of
+from gateway.ledger.acts.folded_people import folded_alone
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -71,33 +72,31 @@ def _due(
     still = owed(announced, max(last or everyone, everyone))
     if not still or account is None:
         return None
-    bounced = _day(tx.db.execute(BOUNCED, (key, NoticeKind.PRIVACY, Told.BOUNCED)).fetchone())
+    [day] = tx.db.execute(BOUNCED, (key, NoticeKind.PRIVACY, Told.BOUNCED)).fetchone()
+    bounced = _day(day)
     return NoticeDue(account, last, still, bounced if bounced and bounced > (last or date.min) else None)
 
 
 def _last_told(tx: Transaction, key: bytes) -> date | None:
     """An account hears what it is told itself: nobody else is folded for it."""
-    said = (each.said for each in records_of(tx.db, keys=[key]))
-    given = (each for each in said if isinstance(each, NoticeGiven | KeptNotice))
-    day = max((each.day for each in given if each.notice == NoticeKind.PRIVACY), default=None)
-    return None if day is None else date.fromordinal(day)
+    return _day(Slate(folded_alone(tx.db, {key}).get).row(key).told.get(NoticeKind.PRIVACY))
 
 
-def _day(row: tuple[int | None] | None) -> date | None:
-    return date.fromordinal(row[0]) if row and row[0] is not None else None
+def _day(ordinal: int | None) -> date | None:
+    return None if ordinal is None else date.fromordinal(ordinal)
 
 
 def note_told(
     tx: Transaction, subject: Subject, notice: NoticeKind, day: date, outcome: Told, at: datetime, request: bytes
 ) -> Written:
-    """Always an entry; a notice that bounced told nobody anything. Raises ValueError for a day to come: that notice
-    would count for what is announced until then.
+    """Always an entry; of a notice that bounced what was told by that day counts no more. Raises ValueError for a day
+    to come: that notice would count for what is announced until then.
     """
     if day > at.date():
         raise ValueError("the day of a notice is not past")
     records.know_names(tx, subject, milliseconds(at))
     choice = Choice(ChoiceKind.TOLD, (), "", at, details={"outcome": outcome})
-    said = None if outcome == Told.BOUNCED else NoticeGiven(notice, day.toordinal())
+    said = (NoticeBounced if outcome == Told.BOUNCED else NoticeGiven)(notice, day.toordinal())
     written = records.append(tx, subject, choice, request, said, (notice, day.isoformat()))
     tx.db.execute("INSERT INTO told_event VALUES (?, ?, ?, ?)", (written.seq, notice, day.toordinal(), outcome))
     return written

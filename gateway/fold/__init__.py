@@ -21,6 +21,7 @@ ACTS: dict[type, Any] = {
     record.AgeTold: facts.fold_age,
     record.ChildFound: facts.fold_child,
     record.NoticeGiven: facts.fold_notice,
+    record.NoticeBounced: facts.fold_bounce,
     record.GrantSaid: facts.fold_grant,
     record.ActUsed: facts.fold_use,
     record.KeptNo: facts.fold_kept_no,

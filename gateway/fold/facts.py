@@ -10,7 +10,7 @@ from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_do
 from gateway.fold.reading import is_child
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, denied_by_state
-from gateway.terms import CHOOSABLE, GrantKind, Purpose
+from gateway.terms import CHOOSABLE, GrantKind, NoticeKind, Purpose
 
 MOST_PLACES = 64  # of one identifier, as they were said
 
@@ -128,8 +128,22 @@ def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
 def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """Written to each key that an account has then: whoever is linked later was not told. The later day wins."""
     for key in _reached(slate, record, at=record.at):
-        days = slate.row(key).told
-        slate.put(key, told={**days, said.notice: max(said.day, days.get(said.notice, said.day))})
+        _put_day(slate, key, said.notice, max(said.day, slate.row(key).told.get(said.notice, 0)))
+
+
+def fold_bounce(slate: Slate, record: Record, said: told.NoticeBounced) -> None:
+    """What came back told nobody: whoever a notice reaches was told nothing by that day, and nobody knows any more of
+    an earlier one, so the day on which everybody was told counts. A later one stays.
+    """
+    for key in _reached(slate, record, at=record.at):
+        if 0 < slate.row(key).told.get(said.notice, 0) <= said.day:
+            _put_day(slate, key, said.notice, 0)
+
+
+def _put_day(slate: Slate, key: bytes, notice: NoticeKind, day: int) -> None:
+    """0: it was told none."""
+    others = {each: of for each, of in slate.row(key).told.items() if each != notice}
+    slate.put(key, told={**others, notice: day} if day else others)
 
 
 def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
@@ -189,4 +203,4 @@ def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
 
 
 def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:
-    slate.put(record.key, told={**slate.row(record.key).told, said.notice: said.day})
+    _put_day(slate, record.key, said.notice, said.day)

@@ -114,6 +114,11 @@ class NoticeGiven(NamedTuple):  # a notice reached somebody. `day`: of the notic
     day: int
 
 
+class NoticeBounced(NamedTuple):  # one came back: of that day, or an earlier one
+    notice: NoticeKind
+    day: int
+
+
 class ChildFound(NamedTuple):
     """No to everything, and the youngest age, for good (R14)."""
 
@@ -144,13 +149,13 @@ class KeptAge(NamedTuple):
     age: KeyAge
 
 
-class KeptNotice(NamedTuple):
+class KeptNotice(NamedTuple):  # `day` 0: it was told none, for a forgotten one's had come back
     notice: NoticeKind
     day: int
 
 
 Chosen = SaidOut | OrderOver | SaidPruned | SaidIn | GrantSaid | ActUsed | ChildFound | ScreenVoided
-Known = LinkSaid | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven
+Known = LinkSaid | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven | NoticeBounced
 Kept = KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice  # of somebody who is forgotten
 Said = Chosen | Known | Kept
 

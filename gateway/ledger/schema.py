@@ -7,17 +7,29 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve, whole
-from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned
+from gateway.fold.record import GrantSaid, KeptNotice, NoticeBounced, Record, SaidIn, SaidOut, SaidPruned
 from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.side import SideUnreadable, Step, as_rows, pack_side, read_side, records_within, remake_mentions
+from gateway.ledger.side import (
+    SideUnreadable,
+    Step,
+    as_rows,
+    mentioned,
+    pack_mentions,
+    pack_side,
+    read_side,
+    records_within,
+    remake_mentions,
+    remove_mentions,
+)
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
@@ -25,9 +37,11 @@ FIRST = 29  # the version of sql/ledger.sql; those before it were never released
 BACK = ".back.sql"
 MENTIONS = 35  # the version since which mentions lie in runs
 PLACES = 37  # the version since which it is told where somebody said that they are
+BOUNCES = 40  # the version since which it is told that a notice came back
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
 SIDES = "SELECT place, seq, packed FROM side WHERE place > ? ORDER BY place LIMIT 500"
+LONG_AGO = 1  # the first of all days: whoever was told then was told nothing that counts
 PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
@@ -129,7 +143,7 @@ def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
     _refuse_others(path, found := version(db, path))
     for number, sql in migrations():
         if number > found:
-            _apply(db, sql, number, [FILLED[number]] if number in FILLED else [], new if number == FIRST else None)
+            _apply(db, [(sql, FILLED.get(number))], number, new if number == FIRST else None)
     settle_mark(db, path, new.marks)
     return version(db, path)
 
@@ -156,30 +170,47 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        emptied = [EMPTIED[number] for number, _ in steps if number in EMPTIED]
-        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, emptied, mark=next(iter(marks), 0))
+        back = [(sql, EMPTIED.get(number)) for number, sql in steps]
+        _apply(db, back, to, mark=next(iter(marks), 0))
         return version(db, path)
 
 
 def leave_places_out(db: sqlite3.Connection) -> None:
     """An older gateway reads no row of the log that tells where its person lives."""
-    after = 0
-    while rows := db.execute(SIDES, (after,)).fetchall():
-        for after, seq, packed in rows:
-            with contextlib.suppress(SideUnreadable):  # of that `verify` tells
-                told = records_within(seq, side := read_side(packed))
-                if (left := [_without_place(each) for each in told]) != told:
-                    again = pack_side(left, side.at, side.peppers)
-                    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, after))
+    _change_sides(db, _without_place)
 
 
 def _without_place(record: Record) -> Record:
     return record._replace(said=record.said._replace(place="")) if isinstance(record.said, PLACED) else record
 
 
+def leave_bounces_out(db: sqlite3.Connection) -> None:
+    """An older gateway reads no row of the log that tells that a notice came back, and knows no day that is none."""
+    _change_sides(db, _without_bounce)
+
+
+def _without_bounce(record: Record) -> Record | None:
+    if isinstance(record.said, KeptNotice):
+        return record._replace(said=record.said._replace(day=max(record.said.day, LONG_AGO)))
+    return None if isinstance(record.said, NoticeBounced) else record
+
+
+def _change_sides(db: sqlite3.Connection, change: Callable[[Record], Record | None]) -> None:
+    after = 0
+    while rows := db.execute(SIDES, (after,)).fetchall():
+        for after, seq, packed in rows:
+            with contextlib.suppress(SideUnreadable):  # of that `verify` tells
+                told = records_within(seq, side := read_side(packed))
+                if (left := [each for each in map(change, told) if each is not None]) != told:
+                    again = pack_side(left, side.at, side.peppers)
+                    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, after))
+                    were, are = (pack_mentions(after, chain.from_iterable(map(mentioned, of))) for of in (told, left))
+                    remove_mentions(db, were - are)
+
+
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.
 FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions}
-EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out}
+EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out, BOUNCES: leave_bounces_out}
 
 
 def _is_begun(path: Path) -> bool:
@@ -199,21 +230,21 @@ class Beginning(NamedTuple):
 
 def _apply(
     db: sqlite3.Connection,
-    sql: str,
+    steps: Iterable[tuple[str, Step | None]],
     becomes: int,
-    fills: Iterable[Step] = (),
     new: Beginning | None = None,
     *,
     mark: int = 0,
 ) -> None:
-    """All of it, and the version that it becomes, or nothing. `fills`: what SQL alone cannot make of what is there.
-    `mark`: another one than it bears.
+    """All of it, and the version that it becomes, or nothing. `steps`: of each version its SQL, then what SQL alone
+    cannot make of what is there. `mark`: another one than it bears.
     """
     with whole(db):
-        for statement in statements(sql):
-            db.execute(statement)
-        for fill in fills:
-            fill(db)
+        for sql, fill in steps:
+            for statement in statements(sql):
+                db.execute(statement)
+            if fill:
+                fill(db)
         if new:
             ledger = os.urandom(16)
             head = "INSERT INTO head (one, size, ledger, peppers, origin) VALUES (1, 0, ?, ?, ?)"

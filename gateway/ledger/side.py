@@ -40,7 +40,7 @@ WORDS: dict[int, type[Any]] = {
     1: told.SaidOut, 2: told.SaidPruned, 3: told.SaidIn, 4: told.GrantSaid, 5: told.ActUsed, 6: told.LinkSaid,
     7: told.Released, 8: told.NamesLearnt, 9: told.StateSaid, 10: told.AgeTold, 11: told.NoticeGiven,
     12: told.ChildFound, 13: told.ScreenVoided, 14: told.KeptNo, 15: told.KeptEnd, 16: told.KeptRevoked,
-    17: told.KeptAge, 18: told.KeptNotice, 19: told.OrderOver,
+    17: told.KeptAge, 18: told.KeptNotice, 19: told.OrderOver, 20: told.NoticeBounced,
 }  # fmt: skip
 NUMBERS = {word: number for number, word in WORDS.items()}
 

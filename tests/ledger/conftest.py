@@ -70,9 +70,9 @@ class Story:
         choice = Choice(ChoiceKind.OPT_OUT, purposes or (Purpose.SALE,), "gpc", self.at)
         return self.do(lambda tx: records.hear_signal(tx, subject, choice, os.urandom(16)))
 
-    def links(self, account, *things, until=None):
+    def links(self, account, *things, until=None, claimed=False):
         span = links.Span(self.now - 1000, until)
-        return self.do(lambda tx: links.link_identifiers(tx, account, things, span, self.now))
+        return self.do(lambda tx: links.link_identifiers(tx, account, things, span, self.now, claimed=claimed))
 
     def unlinks(self, account, *things):
         return self.links(account, *things, until=self.now)

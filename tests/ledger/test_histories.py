@@ -25,7 +25,7 @@ from gateway.app import service
 from gateway.app.composition import open_house
 from gateway.consent import tokens
 from gateway.fold import fold
-from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
+from gateway.fold.record import AgeTold, LinkSaid, NoticeBounced, NoticeGiven, Record, SaidOut, StateSaid
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import NoticeKind, Purpose
@@ -220,6 +220,7 @@ def taking(kind, **otherwise):
         ("another app's word", taking(StateSaid, mark="")),
         ("nobody gets older by a caller's word", taking(AgeTold, may_rise=True)),
         ("who was told by account", taking(NoticeGiven, notice=NoticeKind.CPNI)),
+        ("a notice that came back later", taking(NoticeBounced, notice=NoticeKind.CPNI)),
         ("a yes with the signal in sight", taking(SaidOut, signal=False)),
         ("a limit of sensitive data", taking(SaidOut, purposes=(Purpose.SALE,))),
         ("a claim carries the account's no and nothing back", taking(LinkSaid, claimed=False)),

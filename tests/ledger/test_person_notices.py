@@ -40,10 +40,44 @@ def test_who_was_sent_or_shown_a_notice_was_told_on_that_day(story, who, tell, o
 
 def test_a_notice_that_bounced_is_recorded_and_told_nobody(story, who, tell):
     mail = who("email", email(1))
-    tell(mail, DAY - timedelta(days=9))
     tell(mail, outcome=Told.BOUNCED)
-    assert story.standing(mail).told == DAY - timedelta(days=9)
-    assert [leaf["e"] for leaf in story.leaves()] == ["told", "told"]
+    assert story.standing(mail).told is None
+    assert [leaf["e"] for leaf in story.leaves()] == ["told"]
+
+
+@pytest.mark.parametrize("sent", [DAY, DAY - timedelta(days=9)])
+def test_a_notice_that_comes_back_after_it_was_reported_as_sent_told_nobody(story, who, account, tell, days, sent):
+    """By the day of it, or the one on which it came back."""
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    story.links(account, mail, device)
+    tell(account, sent)
+    tell(account, outcome=Told.BOUNCED)
+    assert days(account, mail, device) == [None] * 3
+    tell(account)
+    assert days(account, mail, device) == [DAY] * 3, "sent again, on that same day"
+
+
+def test_what_came_back_is_no_later_notice_and_not_the_other_one(story, who, tell):
+    mail = who("email", email(1))
+    for notice in NoticeKind:
+        tell(mail, notice=notice)
+    tell(mail, DAY - timedelta(days=1), Told.BOUNCED)
+    assert story.standing(mail).told == DAY
+    tell(mail, outcome=Told.BOUNCED, notice=NoticeKind.CPNI)
+    assert (story.standing(mail).told, story.standing(mail).cpni_told) == (DAY, None)
+
+
+def test_a_notice_that_comes_back_takes_nothing_from_what_others_were_told(story, who, account, tell, days):
+    """Of the mailbox that it was sent to, alone; of what an account has, not by an app's word."""
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    story.links(account, mail)
+    story.links(account, device, claimed=True)
+    for each in (account, device):
+        tell(each)
+    tell(mail, outcome=Told.BOUNCED)
+    assert days(mail, account, device) == [None, DAY, DAY]
+    tell(account, outcome=Told.BOUNCED)
+    assert days(account, device) == [None, DAY]
 
 
 def test_the_notice_about_network_information_is_another_one(story, who, tell):

@@ -13,6 +13,7 @@ from support.any_life import ACTS, KEYS, LIFE
 from support.examples import QUICK, examples
 from support.universes import acts_of
 
+from gateway.desk import notices
 from gateway.desk.forgetting import erasure_by_unlink, prune, resting
 from gateway.fold import fold, reading
 from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, ScreenVoided
@@ -21,7 +22,7 @@ from gateway.ledger import log_records
 from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople, group
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
+from gateway.terms import ALL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
 
 def cut(lives, below, needed=None):
@@ -193,6 +194,34 @@ def test_the_earlier_holders_no_is_there_again_behind_a_prune_and_an_unlink_of_t
         said
     ]
     assert lives.denies("phone", Purpose.SALE)
+    lives.db.close()
+
+
+def test_who_was_told_once_is_told_after_a_prune_though_the_like_came_back_to_somebody_before_them():
+    """Two words that say the same of one day, each the only one of its person."""
+    lives = any_life.Lives()
+    for who, outcome in (("bob", Told.BOUNCED), ("ann", Told.SENT)):
+        lives.now()
+        subject, day = lives.subjects[who], lives.at.date()
+        notices.note_told(lives.tx, subject, NoticeKind.PRIVACY, day, outcome, lives.at, bytes(16))
+    cut(lives, lives.tx.size)
+    assert different(lives) == []
+    lives.db.close()
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_what_came_back_before_a_prune_told_nobody_after_it(sent):
+    """Also where the notice was restated by an earlier one."""
+    lives = any_life.Lives()
+    for outcome in (Told.SENT, Told.BOUNCED):
+        lives.now()
+        notices.note_told(
+            lives.tx, lives.subjects["ann"], NoticeKind.PRIVACY, lives.at.date(), outcome, lives.at, bytes(16)
+        )
+        if sent and outcome is Told.SENT:
+            cut(lives, lives.tx.size)
+    cut(lives, lives.tx.size)
+    assert different(lives) == []
     lives.db.close()
 
 

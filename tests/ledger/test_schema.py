@@ -1,4 +1,5 @@
 import contextlib
+import os
 import shutil
 import sqlite3
 import threading
@@ -6,14 +7,25 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support import inside
+from support.everybody import AT
+from support.people import named
+from support.tampering import laid_open
 
 from gateway.app import composition
+from gateway.desk import notices
 from gateway.disk import locked
+from gateway.fold.record import KeptNotice, NoticeGiven, Record
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
+from gateway.ledger.audit import verify
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.log_records import all_sides, mentions_in
+from gateway.ledger.side import all_mentions
+from gateway.ledger.subjects import milliseconds
 from gateway.state.packed_rows import FOLD
+from gateway.terms import NoticeKind, Told
 
 
 @pytest.fixture
@@ -143,7 +155,7 @@ def without_a_way_back(forth, back):
 # By number of the fold the version that came with it. Machines of two releases answer from one ledger while one is brought
 # up after the other, and those of the older version stop (`postgres.connection.MIGRATED`): a fold that came without a
 # version of its own would have them answer by two.
-FOLDS = {3: 36, 4: 37, 5: 38, 6: 39}
+FOLDS = {3: 36, 4: 37, 5: 38, 6: 39, 7: 40}
 
 
 def test_the_fold_is_changed_with_a_version_of_the_ledger():
@@ -197,6 +209,26 @@ def test_a_ledger_whose_way_back_is_closed_somewhere_is_left_as_it_is(folder, fi
         schema.take_back(folder, schema.version_wanted() - 2)
     assert tables(file) == {"second", "third"}
     schema.open_to_write(folder).close()
+
+
+def test_an_older_release_reads_no_notice_that_came_back_and_nothing_leads_to_one(folder):
+    """It knows no such word, and a day that is none stops it; a day of long ago tells nobody more than none."""
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
+        [jane] = house.consent.people.name([named("account", "jane")]).subjects
+
+        def job(tx):
+            for outcome in (Told.SENT, Told.BOUNCED):
+                notices.note_told(tx, jane, NoticeKind.CPNI, AT.date(), outcome, AT, os.urandom(16))
+            tx.say([Record(tx.size, milliseconds(AT), b"k" * 16, KeptNotice(NoticeKind.CPNI, 0))], milliseconds(AT))
+
+        house.writer.submit(job).result(60)
+    schema.take_back(folder, schema.BOUNCES - 1)
+    with laid_open(folder) as db:
+        rows = [*all_sides(db)]
+        said = [record.said for row in rows for record in row.records()]
+        assert said == [NoticeGiven(NoticeKind.CPNI, AT.toordinal()), KeptNotice(NoticeKind.CPNI, 1)]
+        assert {*all_mentions(db)} == set().union(*(mentions_in(row.place, row.records()) for row in rows))
+        assert verify.examine(db, lambda _: None, None).different == []
 
 
 def test_who_is_cut_off_on_the_way_back_has_gone_no_step_of_it_and_goes_it_again(folder, file, later):

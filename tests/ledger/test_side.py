@@ -23,6 +23,7 @@ from gateway.fold.record import (
     KeyAge,
     LinkSaid,
     NamesLearnt,
+    NoticeBounced,
     NoticeGiven,
     OrderOver,
     Record,
@@ -80,6 +81,7 @@ FOR_EVER = [
     (KeptRevoked(GRANT), "9194a462616e6ba773686172696e67ab707265636973655f67656fa86f707465645f696e"),
     (KeptAge(KeyAge("13_15", "under_13", fixed=True)), "9193a531335f3135a8756e6465725f3133c3"),
     (KeptNotice(PRIVACY, 739_000), "92a770726976616379ce000b46b8"),
+    (NoticeBounced(PRIVACY, 739_000), "92a770726976616379ce000b46b8"),
 ]  # fmt: skip
 
 

@@ -17,11 +17,14 @@ from support.tampering import laid_open
 from gateway.app import composition
 from gateway.app.state_check import following
 from gateway.desk import notices
+from gateway.fold.record import NoticeBounced, NoticeGiven
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger.acts import links, office_acts, records
 from gateway.ledger.acts.office_acts import Belief, ListedRequest, ListPart
 from gateway.ledger.audit import verify
+from gateway.ledger.log_records import REWRITE, all_sides
+from gateway.ledger.side import pack_side
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Told
@@ -154,6 +157,24 @@ def test_whatever_is_changed_gone_or_another_rows_is_found_or_the_manual_says_th
     never = {column for column, _ in columns(whole[0], table)} - changed
     assert never == {column for of, column in UNSAID if of == table}, "what nothing here changes is held by nothing"
     assert {column for column, each in found if each is False} == {column for of, column in LOOSE if of == table}
+
+
+def test_a_notice_that_came_back_and_is_told_as_one_that_was_given_is_found_and_the_other_way_round(whole):
+    """By what their sealed details say, with no state that would show it."""
+    db, _, vault = whole
+    for word, other in ((NoticeBounced, NoticeGiven), (NoticeGiven, NoticeBounced)):
+        db.execute("BEGIN")
+        said_as_another(db, word, other)
+        [found] = verify.examine(db, lambda _: None, vault).different
+        db.execute("ROLLBACK")
+        assert found.endswith("do not open to what it commits to"), word
+
+
+def said_as_another(db, word, other):
+    """What the two say is alike but for the word."""
+    [row] = [row for row in all_sides(db) if any(isinstance(each.said, word) for each in row.records())]
+    said = [each._replace(said=other(*each.said)) if isinstance(each.said, word) else each for each in row.records()]
+    db.execute(REWRITE, (pack_side(said, row.side.at, row.side.peppers), row.place))
 
 
 def test_every_other_table_and_column_has_its_name_in_the_manual(whole):

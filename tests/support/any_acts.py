@@ -10,6 +10,7 @@ from gateway.fold.record import (
     GrantSaid,
     LinkSaid,
     NamesLearnt,
+    NoticeBounced,
     NoticeGiven,
     Record,
     Released,
@@ -50,11 +51,12 @@ def said_at_random(rng, at):
             AgeTold(rng.choice(("13_15", "16_17", "adult")), rng.random() < 0.5, rng.choice(("", "a"))),
             GrantSaid("bank", purposes, None, GrantKind.OPTED_IN, screen),
             NoticeGiven(rng.choice(tuple(NoticeKind)), 739_000 + rng.randint(0, 9)),
+            NoticeBounced(rng.choice(tuple(NoticeKind)), 739_000 + rng.randint(0, 9)),
             SaidPruned(),
             ChildFound(),
             ScreenVoided(screen),
         ),
-        (40, 30, 50, 6, 9, 4, 8, 12, 6, 12, 6, 2, 0.3, 0.3),
+        (40, 30, 50, 6, 9, 4, 8, 12, 6, 12, 6, 3, 2, 0.3, 0.3),
     )[0]
 
 

@@ -14,6 +14,7 @@ from gateway.fold.record import (
     GrantSaid,
     LinkSaid,
     NamesLearnt,
+    NoticeBounced,
     NoticeGiven,
     Record,
     Released,
@@ -172,8 +173,9 @@ class Blind(Play):
 
     def tell(self, said):
         day = self.clock().date() - timedelta(days=said.get("days", 0))
-        for subject in self.all_of(said["who"]) if said.get("outcome") != "bounced" else ():
-            self.say(subject, NoticeGiven(NoticeKind(said.get("kind", "privacy")), day.toordinal()))
+        word = NoticeBounced if said.get("outcome") == "bounced" else NoticeGiven
+        for subject in self.all_of(said["who"]):
+            self.say(subject, word(NoticeKind(said.get("kind", "privacy")), day.toordinal()))
 
     def child_found(self, said):
         for subject in self.all_of(said["who"]):

@@ -103,6 +103,7 @@ class Maker:
         self.directed: list[tuple[str, str]] = []
         self.began: list[tuple[str, str, str | None]] = []
         self.words: list[tuple[str, str]] = []
+        self.notice: Act | None = None  # of whom a notice was told last, and which
         self.dark = 0
         self.used_dark = False
 
@@ -362,14 +363,14 @@ class Maker:
         return {"act": "child_found", "who": [self.anybody()]} if late else None
 
     def _tell(self):
+        """What comes back is what was told last, or nothing yet."""
         kind, outcome = self.one(("privacy", "cpni")), self.one(("shown", "sent", "bounced"))
-        return {
-            "act": "tell",
-            "who": [self.anybody()],
-            "kind": kind,
-            "outcome": outcome,
-            "days": self.rng.randint(0, 9),
-        }
+        notice = {"who": [self.anybody()], "kind": kind}
+        if outcome == "bounced":
+            notice = self.notice or notice
+        else:
+            self.notice = notice
+        return {"act": "tell", **notice, "outcome": outcome, "days": self.rng.randint(0, 9)}
 
     # what is forgotten and taken back
 

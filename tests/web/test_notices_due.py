@@ -107,6 +107,23 @@ async def test_what_came_back_told_nobody_and_is_listed_with_its_day(sender):
     assert await sender.reason(named("gaid", GAID)) == "not_notified"
 
 
+@pytest.mark.parametrize("later", [0, 1])
+async def test_a_notice_that_comes_back_after_it_was_reported_as_sent_is_sent_again_before_anything_goes(sender, later):
+    """Reported by its own day, or by the one on which it came back."""
+    await sender.links("jane", named("gaid", GAID))
+    await sender.reports("jane")
+    sender.at[0] += timedelta(days=later)
+    await sender.reports("jane", "bounced")
+    [due] = (await sender.pulls())["due"]
+    assert (due["told"], due["bounced"]) == (None, sender.at[0].date().isoformat())
+    sender.at[0] += timedelta(days=30)
+    assert await sender.reason(named("gaid", GAID)) == "not_notified", "however long it is"
+    await sender.reports("jane")
+    assert (await sender.pulls())["due"] == []
+    sender.at[0] += timedelta(days=3)
+    assert await sender.reason(named("gaid", GAID)) == "no_choice"
+
+
 async def test_somebody_who_was_told_before_is_owed_what_came_later_alone(sender):
     await sender.links("jane", named("gaid", GAID))
     sender.at[0] = datetime(2026, 12, 2, 12, tzinfo=UTC)

@@ -141,12 +141,12 @@ class ForgottenPeople:
                 )
 
     def told(self, after: PeopleNear) -> Iterator[Stays]:
-        """What others were told through these."""
+        """What others were told through these; and that they were told nothing, for what these got had come back."""
         for key in self.near:
-            now = after.row(key).told
-            for notice, day in sorted(self.before.row(key).told.items()):
-                if now.get(notice, 0) < day:
-                    yield key, KeptNotice(NoticeKind(notice), day)
+            was, now = self.before.row(key).told, after.row(key).told
+            for notice in NoticeKind:
+                if now.get(notice, 0) != (day := was.get(notice, 0)):
+                    yield key, KeptNotice(notice, day)
 
     def ages(self, after: PeopleNear) -> Iterator[Stays]:
         """How old others are through these: nobody gets older by it."""

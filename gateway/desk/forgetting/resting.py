@@ -201,9 +201,9 @@ class KeptPieces:
         return {key for place in found for key in ((place,) if isinstance(place, bytes) else place)}
 
 
-@lru_cache
+@lru_cache(typed=True)
 def _leaves_anything(said: Said) -> bool:
-    """Whether an entry that is the only one of some people is needed."""
+    """Whether an entry that is the only one of some people is needed. `typed`: two words may be alike but for that."""
     return bool(KeptPieces([Record(0, 0, b"somebody", said)]).numbers())
 
 

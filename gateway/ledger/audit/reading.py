@@ -36,7 +36,7 @@ from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.side import sum_of_mentions
 from gateway.ledger.subjects import ACT, ACTS, RESIDES, SALT, Opened, in_order, moment
-from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source
+from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source, Told
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
@@ -363,7 +363,8 @@ def _shown(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said | None:
     if word is ChoiceKind.AGE:
         return said if isinstance(said, told.AgeTold) else None
     if word is ChoiceKind.TOLD:
-        return told.NoticeGiven(NoticeKind(leaf["k"]), _day(leaf))
+        kind = told.NoticeBounced if isinstance(said, told.NoticeBounced) else told.NoticeGiven
+        return kind(NoticeKind(leaf["k"]), _day(leaf))
     if word in MAY_BE_SILENT:
         return None
     if word in {ChoiceKind.NUMBER_RELEASED, ChoiceKind.CHILD_FOUND}:
@@ -478,9 +479,15 @@ class BoxesCheck:
 
     def _as_sealed(self, seq: int, said: Mapping[str, object]) -> bool:
         """What is told of an entry beside its own words; and that those of a link are there, unless it is forgotten."""
-        if "outcome" in said and self._db.execute(OUTCOME, (seq,)).fetchone() != (said["outcome"],):
+        if "outcome" in said and not self._is_outcome(seq, said["outcome"]):
             return False
         return "start" not in said or seq in self._said or self._db.execute(UNLINKED, (seq,)).fetchone() is not None
+
+    def _is_outcome(self, seq: int, outcome: object) -> bool:
+        """Whether it became of a notice what is told. Releases of before version 40 told of none that came back."""
+        reported, beside = self._db.execute(OUTCOME, (seq,)).fetchone(), self._said.get(seq)
+        word = told.NoticeBounced if outcome == Told.BOUNCED else told.NoticeGiven
+        return reported == (outcome,) and (beside is None or type(beside) is word)
 
 
 # What a side says where details have no such member.

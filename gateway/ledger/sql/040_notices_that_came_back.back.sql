@@ -1,0 +1,1 @@
+-- No row tells that a notice came back any more (`schema.EMPTIED`): whoever was told by it counts as told again, as in the older release.

@@ -1,0 +1,1 @@
+-- From here on it is told that a notice came back, and nobody counts as told by it any more.
