@@ -5,9 +5,11 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from gateway.choice import identity
 from gateway.consent.decisions import Decision, Decisions, Stands, keys_of_replica
 from gateway.keys import secret_files
 from gateway.keys.seals import Enrolment
+from gateway.ledger.subjects import subject_of
 
 LINES = {"Content-Type": "application/x-ndjson"}
 
@@ -43,8 +45,11 @@ class Beside:
         told = json.loads(end)
         self.position, self.log = told["position"], told["log"].partition(" ")[0]
 
+    def key(self, person):
+        return subject_of(identity.read_kept(person["type"], person["value"]), self.secrets).key
+
     def answer(self, person, recipient="advertisers", stands=Stands.POSSIBLE, *, at=None, denied=False):
-        key = self.secrets.key((person["type"], person["value"]))
+        key = self.key(person)
         at = int((at or datetime.now(UTC)).timestamp())
         return made(
             self.decisions,
@@ -53,7 +58,7 @@ class Beside:
 
     def announced(self, person, recipient="advertisers", *, at=None, others=(), beside=(), **more):
         decision = self.answer(person, recipient, Stands.INTENDED, at=at)
-        own = [self.secrets.key((each["type"], each["value"])).hex() for each in (person, *others)]
+        own = [self.key(each).hex() for each in (person, *others)]
         content = json.dumps({"own": own, "identifiers": [person, *beside], **more}).encode()
         return {"decision": decision, "names": self.decisions.box(decision, content)}
 
