@@ -11,18 +11,18 @@ back, for Ed25519 itself uses but a hash of it. So there is no second secret tha
 
 import hmac
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import MAX_TIME, TIME, Seconds, time_of
+from gateway.ledger.proof.note import Signer, Verifier
 
 KIND = 0x06  # C2SP signed-note
-PUBLIC = 1312  # bytes of a public key
 LABEL = b"subtree/v1\n\x00"
 BESIDE = b"gateway ML-DSA-44 beside Ed25519/1"
 LONGEST = 255  # bytes of a name in the structure
@@ -62,59 +62,40 @@ def _counted(name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class MldsaSigner:
-    """`seed`: that of the Ed25519 key that it stands beside, 32 bytes. `clock`: a witness's; None: a log signs. A
-    signature takes half a millisecond, no two are alike, and other threads run meanwhile.
+class MldsaSigner(Signer):
+    """`seed`: that of the Ed25519 key that it stands beside. `clock`: a witness's; None: a log signs. A signature takes
+    half a millisecond, no two are alike, and other threads run meanwhile.
     """
 
-    name: str
-    seed: bytes = field(repr=False)
+    kind = KIND
     clock: Seconds | None = None
 
     @cached_property
-    def _private(self) -> MLDSA44PrivateKey:
+    def private(self) -> MLDSA44PrivateKey:
         return MLDSA44PrivateKey.from_seed_bytes(hmac.digest(self.seed, BESIDE, "sha256"))
-
-    @cached_property
-    def public(self) -> bytes:
-        return self._private.public_key().public_bytes_raw()
-
-    @cached_property
-    def key_id(self) -> bytes:
-        return note.key_id(self.name, KIND, self.public)
-
-    @property
-    def vkey(self) -> str:
-        return note.vkey(self.name, KIND, self.public)
 
     def sign(self, text: bytes) -> bytes:
         """Of a checkpoint's text. Raises ValueError for any other."""
         time = self.clock() if self.clock else 0
-        return time.to_bytes(TIME, "big") + self._private.sign(cosigned_message(self.name, time, text))
+        return time.to_bytes(TIME, "big") + self.private.sign(cosigned_message(self.name, time, text))
 
 
-@dataclass(frozen=True, slots=True)
-class MldsaVerifier:
+@dataclass(frozen=True)
+class MldsaVerifier(Verifier):
     """`timed`: a witness's, whose signatures must say when they were made."""
 
-    algorithm: ClassVar[str] = "ML-DSA-44"
-    name: str
-    public: bytes
+    algorithm = "ML-DSA-44"
+    kind = KIND
+    size = 1312
     timed: bool = False
 
     @classmethod
-    def from_vkey(cls, text: str, *, timed: bool = False) -> "MldsaVerifier":
-        """Raises ValueError for another kind of key, and on a machine that cannot check it."""
-        key = note.read_vkey(text)
-        if key.kind != KIND or len(key.public) != PUBLIC:
-            raise ValueError(f"not an ML-DSA-44 verifier key of kind {KIND}")
+    def from_vkey(cls, text: str) -> Self:
+        """Raises ValueError too on a machine that cannot check it."""
+        made = super().from_vkey(text)
         if not mldsa_here():
             raise ValueError(NOT_HERE)
-        return cls(key.name, key.public, timed)
-
-    @property
-    def key_id(self) -> bytes:
-        return note.key_id(self.name, KIND, self.public)
+        return made
 
     def verify(self, text: bytes, signature: bytes) -> bool:
         time = time_of(signature)
