@@ -16,6 +16,7 @@ from support import inside, postgres_server
 from support.lives import BEGAN, NoVault
 from support.memory_store import AlwaysFresh, MemoryStore
 from support.people import email, named
+from support.trees import unbundle
 
 from gateway import disk
 from gateway.app.composition import publisher_of
@@ -226,7 +227,7 @@ def test_the_bytes_of_an_entry_come_back_untouched(ledger):
     odd = [b"\x00" * 3, bytes(range(256)), b"{}", "ä".encode(), b"x" * 65_535]
     ledger.append(*odd)
     assert ledger.bodies() == odd
-    assert merkle.unbundle(ledger.log.tile(merkle.ENTRIES, 0, len(odd))) == odd
+    assert unbundle(ledger.log.tile(merkle.ENTRIES, 0, len(odd))) == odd
 
 
 def test_sixty_four_at_once_leave_no_gap_and_each_has_a_number_of_its_own(ledger):

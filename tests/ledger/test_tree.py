@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 from support import inside
+from support.trees import unbundle
 
 from gateway.app import composition
 from gateway.app.composition import open_house
@@ -186,8 +187,8 @@ def test_the_bytes_of_a_bundle_are_those_that_were_hashed(folder):
     with opened(folder) as house:
         append(house, BODIES[:300])
         log = house.consent.log_reader
-        assert merkle.unbundle(log.tile(merkle.ENTRIES, 0, 256)) == BODIES[:256]
-        assert merkle.unbundle(log.tile(merkle.ENTRIES, 1, 44)) == BODIES[256:300]
+        assert unbundle(log.tile(merkle.ENTRIES, 0, 256)) == BODIES[:256]
+        assert unbundle(log.tile(merkle.ENTRIES, 1, 44)) == BODIES[256:300]
         assert log.tile(0, 1, 44) == b"".join(map(merkle.leaf_hash, BODIES[256:300]))
         assert log.tile(0, 1, 10) == b"".join(map(merkle.leaf_hash, BODIES[256:266]))
         assert [

@@ -5,7 +5,7 @@ The project's proofs and tiles are held against these.
 
 from functools import cache
 
-from gateway.ledger.proof.merkle import Unproved, leaf_hash, node_hash
+from gateway.ledger.proof.merkle import WIDTH, Unproved, hashes_at, leaf_hash, node_hash
 
 
 def entries(count):
@@ -77,6 +77,25 @@ class Tree:
 @cache
 def tree(count):
     return Tree(count)
+
+
+def counts(level, size):
+    """How many full tiles a level has, and how many hashes its last, partial one."""
+    return divmod(hashes_at(level, size), WIDTH)
+
+
+def unbundle(raw):
+    """The entries of a bundle, each behind its length (C2SP tlog-tiles). Raises ValueError where the lengths do not add
+    up.
+    """
+    entries, start = [], 0
+    while start < len(raw):
+        end = start + 2 + int.from_bytes(raw[start : start + 2])
+        if len(raw) < end:
+            raise ValueError("an entry is cut off")
+        entries.append(raw[start + 2 : end])
+        start = end
+    return entries
 
 
 def holds(check, *claim):

@@ -4,6 +4,7 @@ import pytest
 from support import inside
 from support.log import verifiers
 from support.people import email, named
+from support.trees import counts, unbundle
 
 from gateway.keys import api_keys
 from gateway.ledger.audit.log_reader import LogReader
@@ -43,7 +44,7 @@ async def bodies(client, length):
     full, rest = divmod(length, merkle.WIDTH)
     paths = [merkle.tile_path(merkle.ENTRIES, n) for n in range(full)]
     paths += [merkle.tile_path(merkle.ENTRIES, full, rest)] if rest else []
-    return [body for path in paths for body in merkle.unbundle(await tile(client, path))]
+    return [body for path in paths for body in unbundle(await tile(client, path))]
 
 
 def root_of(leaves):
@@ -69,7 +70,7 @@ async def test_a_stranger_rebuilds_the_root_from_the_hash_tiles_alone(long_log, 
     stated = note.parse_checkpoint(note.text_of(await signed(client)))
     read = {}
     for level in (0, 1):
-        full, rest = merkle.full_tiles(level, stated.size), merkle.tile_width(level, stated.size)
+        full, rest = counts(level, stated.size)
         for n in range(full):
             read[level, n] = await tile(client, merkle.tile_path(level, n))
         if rest:

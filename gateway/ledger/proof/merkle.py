@@ -198,15 +198,6 @@ def hashes_at(level: int, size: int) -> int:
     return size >> HEIGHT * level
 
 
-def tile_width(level: int, size: int) -> int:
-    """How many hashes the last, partial tile of a level has; 0: there is none."""
-    return hashes_at(level, size) % WIDTH
-
-
-def full_tiles(level: int, size: int) -> int:
-    return hashes_at(level, size) // WIDTH
-
-
 def tile_path(level: int, n: int, width: int = WIDTH) -> str:
     """`0/x001/x234/067`, `1/000.p/17`, `entries/000`."""
     groups = [f"{n % 1000:03}"]
@@ -315,15 +306,3 @@ def bundle(entries: Iterable[bytes]) -> bytes:
         return b"".join(len(entry).to_bytes(LENGTH, "big") + entry for entry in entries)
     except OverflowError:
         raise ValueError("an entry is too long for a bundle") from None
-
-
-def unbundle(raw: bytes) -> list[bytes]:
-    """Raises ValueError where the lengths do not add up."""
-    entries, start = list[bytes](), 0
-    while start < len(raw):
-        end = start + LENGTH + int.from_bytes(raw[start : start + LENGTH], "big")
-        if len(raw) < start + LENGTH or len(raw) < end:
-            raise ValueError("an entry is cut off")
-        entries.append(raw[start + LENGTH : end])
-        start = end
-    return entries
