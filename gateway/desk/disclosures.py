@@ -152,11 +152,11 @@ def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
     for each in more:
         cells[each.cell[1:]] += each.count  # no keys: a new pepper rewrites those
     body = partial(
-        entry.disclosed,
+        entry.disclosure,
         event=os.urandom(16),
-        recipients=sorted({each.recipient for each in more}),
-        purposes=sorted({word for each in more for word in each.purposes}),
-        classes=sorted({word for each in more for word in each.classes}),
+        to=sorted({each.recipient for each in more}),
+        purposes={word for each in more for word in each.purposes},
+        classes={word for each in more for word in each.classes},
         count=sum(each.count for each in more),
         at=at,
     )
@@ -315,7 +315,7 @@ def intend(
     listed = [[row.row.hex(), *row.classes] for row in rows]  # no keys: a new pepper rewrites those
     classes = sorted({name for row in rows for name in row.classes})
     body = partial(
-        entry.disclosure, event=os.urandom(16), recipient=recipient, purposes=purposes, classes=classes, rows=len(rows),
+        entry.disclosure, event=os.urandom(16), to=recipient, purposes=purposes, classes=classes, count=len(rows),
         at=at,
     )  # fmt: skip
     seq = _append_hashed(tx, listed, body)

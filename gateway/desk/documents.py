@@ -2,6 +2,7 @@
 that nobody's label decides (R24), and what decided verdicts, so that they can be made again.
 """
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -29,7 +30,7 @@ class Document:
 
     @property
     def sha256(self) -> bytes:
-        return entry.sha256(self.body)
+        return hashlib.sha256(self.body).digest()
 
     @property
     def notice(self) -> entry.Notice:
@@ -40,14 +41,7 @@ def log(tx: Transaction, document: Document, at: datetime) -> None:
     """An entry the first time, nothing after that."""
     if find_notice(tx, document.sha256):
         return
-    body = entry.document(
-        event=os.urandom(16),
-        kind=document.kind,
-        sha256=document.sha256,
-        version=document.version,
-        language=document.language,
-        at=at,
-    )
+    body = entry.document(event=os.urandom(16), kind=document.kind, notice=document.notice, at=at)
     keep_document(tx, document, tx.append(body))
 
 

@@ -9,7 +9,6 @@ made again from their parts.
 """
 
 import binascii
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,117 +55,63 @@ def ascii_json(members: Mapping[str, object]) -> bytes:
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # `json.dumps` would make one each time
 
 
-def choice(
-    *,
-    event: bytes,
-    kind: str,
-    purposes: Sequence[str],
-    source: str,
-    at: datetime,
-    subject: bytes,
-    details: bytes,
-    place: str = "",
-    notice: Notice | None = None,
-    recipient: str = "",
-    manner: str = "",
-    ui: str = "",
-    classes: Sequence[str] = (),
-    told: tuple[str, str] = ("", ""),
-) -> bytes:
-    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes. `ui`: the version of the
-    screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
+def named_notice(notice: Notice) -> dict[str, object]:
+    return {"n": b64(notice.sha256), "nv": notice.version, "nl": notice.language}
+
+
+def leaf(kind: str, event: bytes, at: datetime, members: Mapping[str, object]) -> bytes:
+    """A leaf's bytes; `at` becomes whole minutes. Those about an identifier are `subjects.public_leaf`'s; the others
+    are all here.
     """
-    return canonical(
-        {
-            "v": VERSION,
-            "i": b64(event),
-            "e": kind,
-            "p": sorted(purposes),
-            "src": source,
-            "m": manner,
-            "t": minute(at),
-            "j": place,
-            "s": b64(subject),
-            "d": b64(details),
-            "n": b64(notice.sha256) if notice else None,
-            "nv": notice.version if notice else None,
-            "nl": notice.language if notice else None,
-            "to": recipient,
-            "ui": ui,
-            "c": sorted(classes),
-            "k": told[0],
-            "day": told[1],
-            "r": "applied",
-        }
-    )
-
-
-def _leaf(kind: str, event: bytes, at: datetime, members: Mapping[str, object]) -> bytes:
-    """A leaf that names no identifier."""
     return canonical({**members, "v": VERSION, "i": b64(event), "e": kind, "t": minute(at)})
 
 
-def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: str, at: datetime) -> bytes:
+def document(*, event: bytes, kind: str, notice: Notice, at: datetime) -> bytes:
     """A leaf that logs a shared document (a notice text) by its hash, once."""
-    return _leaf("doc", event, at, {"k": kind, "n": b64(sha256), "nv": version, "nl": language})
+    return leaf("doc", event, at, {"k": kind, **named_notice(notice)})
 
 
 def deletion_list(*, event: bytes, kind: str, place: str, listed: str, count: int, at: datetime) -> bytes:
     """A leaf for one part of a state's deletion list: whose list, of which kind of identifier, and how many requests it
     names or, by `kind`, takes back. Of no digest anything stands in it.
     """
-    return _leaf(kind, event, at, {"j": place, "k": listed, "count": count})
+    return leaf(kind, event, at, {"j": place, "k": listed, "count": count})
 
 
 def disclosure(
     *,
     event: bytes,
-    recipient: str,
-    purposes: Sequence[str],
-    classes: Sequence[str],
-    rows: int,
-    hashed: bytes,
-    at: datetime,
-) -> bytes:
-    """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows."""
-    members = {"to": recipient, "p": sorted(purposes), "c": sorted(classes), "count": rows, "h": b64(hashed)}
-    return _leaf("disclosure", event, at, members)
-
-
-def disclosed(
-    *,
-    event: bytes,
-    recipients: Sequence[str],
-    purposes: Sequence[str],
-    classes: Sequence[str],
+    to: str | Sequence[str],
+    purposes: Iterable[str],
+    classes: Iterable[str],
     count: int,
     hashed: bytes,
     at: datetime,
 ) -> bytes:
-    """A leaf for one batch of answers to checks and bid requests: to whom, of what, how many, and the keyed hash of
-    what was counted (R22).
+    """A leaf for one chunk of a share to somebody, or for one batch of answers to checks and bid requests to several
+    (R22): of what, how much, and the keyed hash of its rows or of what was counted.
     """
-    members = {"to": list(recipients), "p": list(purposes), "c": list(classes), "count": count, "h": b64(hashed)}
-    return _leaf("disclosed", event, at, members)
+    members = {"to": to, "p": sorted(purposes), "c": sorted(classes), "count": count, "h": b64(hashed)}
+    return leaf("disclosure" if isinstance(to, str) else "disclosed", event, at, members)
 
 
 def lost(*, event: bytes, by: str, batches: int, count: int | None, at: datetime) -> bytes:
     """A leaf about nobody: a replica (`by`: its API key's name) answered what it could not hand over: so many batches
     that never came, so many answers of others; None: nobody can tell how many (R22).
     """
-    return _leaf("disclosures_lost", event, at, {"by": by, "batches": batches, "count": count})
+    return leaf("disclosures_lost", event, at, {"by": by, "batches": batches, "count": count})
 
 
 def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
-    return _leaf("consent_voided", event, at, {"ui": ui, "h": b64(reason)})
+    return leaf("consent_voided", event, at, {"ui": ui, "h": b64(reason)})
 
 
 def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime, lasting: str = "") -> bytes:
     """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key; `lasting`:
     that of ML-DSA-44 beside it.
     """
-    return _leaf("key", event, at, {"k": kind, "step": step, "vk": vkey, "vq": lasting})
+    return leaf("key", event, at, {"k": kind, "step": step, "vk": vkey, "vq": lasting})
 
 
 def evidence(
@@ -184,12 +129,12 @@ def evidence(
     `content`: in the leaf; or `sha256`: that of the document that has it.
     """
     members = {"k": kind, "run": run, "from": second(start), "until": second(until)}
-    return _leaf("evidence", event, at, {**content, **members, "n": b64(sha256) if sha256 else None})
+    return leaf("evidence", event, at, {**content, **members, "n": b64(sha256) if sha256 else None})
 
 
 def appeal(*, event: bytes, of: bytes, outcome: str, at: datetime) -> bytes:
     """A leaf about nobody: somebody appealed against the answer to a request (`of`: its event), and what came of it."""
-    return _leaf("appeal", event, at, {"of": b64(of), "r": outcome})
+    return leaf("appeal", event, at, {"of": b64(of), "r": outcome})
 
 
 def second(at: datetime) -> str:
@@ -203,19 +148,19 @@ def void_of_choices(
     `belief`: SHA-256 of the documented belief (11 CCR 7026(e)); `details` commits to who decided so.
     """
     members = {"of": [list(span) for span in ranges], "h": b64(belief), "d": b64(details)}
-    return _leaf("void", event, at, members)
+    return leaf("void", event, at, members)
 
 
 def restated(*, event: bytes, of: int, was: bytes, at: datetime) -> bytes:
     """A leaf that holds an older one whole, before that is pruned: whoever hashes `was` as a leaf finds its hash in the
     tree at `of` (R19).
     """
-    return _leaf("restated", event, at, {"was": was.decode("ascii"), "of": of})
+    return leaf("restated", event, at, {"was": was.decode("ascii"), "of": of})
 
 
 def pruned(*, event: bytes, below: int, policy: bytes, at: datetime) -> bytes:
     """A leaf that says which bodies are no longer kept. `policy`: SHA-256 of the retention policy, which is logged."""
-    return _leaf("pruned", event, at, {"below": below, "n": b64(policy)})
+    return leaf("pruned", event, at, {"below": below, "n": b64(policy)})
 
 
 def original(body: bytes) -> bytes:
@@ -230,7 +175,7 @@ def restored(*, event: bytes, origin: str, size: int, root: bytes, at: datetime)
     """A leaf about nobody: the log goes on from an older copy under a new name. `origin`, `size`, `root`: the last
     known checkpoint of the old one.
     """
-    return _leaf("restored", event, at, {"from": origin, "size": size, "root": b64(root)})
+    return leaf("restored", event, at, {"from": origin, "size": size, "root": b64(root)})
 
 
 def minute(at: datetime) -> str:
@@ -248,7 +193,3 @@ def details_commitment(rd: bytes, details: bytes) -> bytes:
 def details_commitments(opened: Iterable[bytes]) -> list[bytes]:
     """The same for many, each rd (32 bytes) with its details behind it."""
     return [details_commitment(each[:32], each[32:]) for each in opened]
-
-
-def sha256(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()

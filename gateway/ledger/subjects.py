@@ -188,22 +188,25 @@ def as_written(subject: Subject, choice: Choice) -> Choice:
 def public_leaf(
     subject: Subject, choice: Choice, secrets: LeafSecrets, details: bytes, told: tuple[str, str] = ("", "")
 ) -> bytes:
-    """`told` as in `entry.choice`."""
-    return entry.choice(
-        event=secrets.event,
-        kind=choice.kind,
-        purposes=choice.purposes,
-        source=choice.source,
-        at=choice.at,
-        subject=entry.subject_commitment(secrets.rs, subject.kind, subject.value),
-        details=entry.details_commitment(secrets.rd, details),
-        place=choice.place,
-        notice=choice.notice,
-        recipient=choice.recipient,
-        manner=choice.manner,
-        ui=choice.ui,
-        classes=[choice.data_class] if choice.data_class else [],
-        told=told,
+    """What anybody may read of it, its place no finer than a state. `told`: which notice, and the day (ISO 8601) it was
+    shown or sent.
+    """
+    members = {
+        "p": sorted(choice.purposes),
+        "src": choice.source,
+        "m": choice.manner,
+        "j": choice.place,
+        "s": entry.b64(entry.subject_commitment(secrets.rs, subject.kind, subject.value)),
+        "d": entry.b64(entry.details_commitment(secrets.rd, details)),
+        "to": choice.recipient,
+        "ui": choice.ui,
+        "c": [choice.data_class] if choice.data_class else [],
+        "k": told[0],
+        "day": told[1],
+        "r": "applied",
+    }
+    return entry.leaf(
+        choice.kind, secrets.event, choice.at, members | (entry.named_notice(choice.notice) if choice.notice else {})
     )
 
 

@@ -9,23 +9,22 @@ from hypothesis import strategies as st
 from support.people import email, phone
 
 from gateway.ledger import entry
+from gateway.ledger.subjects import Choice, LeafSecrets, Subject, public_leaf
 
 AT = datetime(2026, 11, 24, 12, 34, 56, 789_000, UTC)
 EVENT, RS, RD = bytes(range(16)), b"r" * 32, b"d" * 32
 NOTICE = entry.Notice(b"n" * 32, "7", "en")
 
 
-def leaf(**changed):
-    members = {
-        "event": EVENT,
-        "kind": "opt_out",
-        "purposes": ["sharing", "sale"],
-        "source": "form",
-        "at": AT,
-        "subject": entry.subject_commitment(RS, "email", email(1)),
-        "details": entry.details_commitment(RD, b'{"at":"2026-11-24T12:34:56.789+00:00"}'),
-    }
-    return entry.choice(**members | changed)
+DETAILS = b'{"at":"2026-11-24T12:34:56.789+00:00"}'
+
+
+SOMEBODY = Subject("email", email(1), ())
+
+
+def leaf(subject=SOMEBODY, **changed):
+    said = {"kind": "opt_out", "purposes": ("sharing", "sale"), "source": "form", "at": AT}
+    return public_leaf(subject, Choice(**said | changed), LeafSecrets(EVENT, RS, RD), DETAILS)
 
 
 def test_the_bytes_of_an_entry_never_change_under_the_people_in_it():
@@ -50,7 +49,7 @@ def test_the_hour_is_known_to_the_minute_and_no_finer():
 
 
 def test_whoever_reads_the_log_finds_no_identifier_in_it():
-    body = leaf(subject=entry.subject_commitment(RS, "phone", phone(1)))
+    body = leaf(subject=Subject("phone", phone(1), ()))
     for spelled in (phone(1), phone(1)[1:], email(1), "phone", "email"):
         assert spelled.encode() not in body
         assert hashlib.sha256(spelled.encode()).hexdigest().encode() not in body
@@ -63,7 +62,7 @@ def test_two_entries_about_one_person_do_not_look_alike():
 
 
 def test_the_order_in_which_purposes_were_named_is_not_told():
-    assert leaf(purposes=["sale", "sharing"]) == leaf(purposes=["sharing", "sale"])
+    assert leaf(purposes=("sale", "sharing")) == leaf(purposes=("sharing", "sale"))
 
 
 def test_an_entry_is_plain_ascii_whatever_the_place_or_language_says():
@@ -124,10 +123,10 @@ def test_details_and_subject_commitments_are_never_mistaken_for_each_other():
 
 
 def test_a_notice_is_logged_by_its_hash_and_a_share_by_its_count():
-    shown = json.loads(entry.document(event=EVENT, kind="choices", sha256=b"n" * 32, version="1", language="en", at=AT))
+    shown = json.loads(entry.document(event=EVENT, kind="choices", notice=NOTICE, at=AT))
     assert (shown["e"], shown["k"], shown["n"]) == ("doc", "choices", entry.b64(b"n" * 32))
     told = entry.disclosure(
-        event=EVENT, recipient="teemo", purposes=["sale"], classes=["b", "a"], rows=3, hashed=b"h" * 32, at=AT
+        event=EVENT, to="teemo", purposes=["sale"], classes=["b", "a"], count=3, hashed=b"h" * 32, at=AT
     )
     assert json.loads(told) == {
         "v": 1,

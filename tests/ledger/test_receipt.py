@@ -17,6 +17,7 @@ from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.proof.merkle import Unproved, inclusion, leaf_hash
 from gateway.ledger.proof.note import Checkpoint, NoteRefused
 from gateway.ledger.proof.receipt import Opening, Receipt
+from gateway.ledger.subjects import Choice, LeafSecrets, Subject, public_leaf
 
 ORIGIN, RS = "consent.example.com/log", b"r" * 32
 AT = datetime(2026, 11, 24, 12, 34, tzinfo=UTC)
@@ -26,16 +27,8 @@ MINE = Opening("email", email(1), RS)
 
 
 def body(number):
-    subject = entry.subject_commitment(RS, "email", email(1)) if number == 5 else bytes(32)
-    return entry.choice(
-        event=bytes([number]) * 16,
-        kind="opt_out",
-        purposes=["sale"],
-        source="form",
-        at=AT,
-        subject=subject,
-        details=bytes(32),
-    )
+    secrets = LeafSecrets(bytes([number]) * 16, RS if number == 5 else bytes(32), bytes(32))
+    return public_leaf(Subject("email", email(1), ()), Choice("opt_out", ("sale",), "form", AT), secrets, b"")
 
 
 BODIES = [body(number) for number in range(11)]

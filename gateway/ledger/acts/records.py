@@ -181,7 +181,7 @@ def append(
     names: Record | None = None,
 ) -> Written:
     """The entry and its sealed details alone. `said`: what the fold is told by it; None: nothing. `told` as in
-    `entry.choice`. `names`: what is learnt with it.
+    `public_leaf`. `names`: what is learnt with it.
     """
     tx.about.add(subject.key)
     event, rs, rd = request if _first(tx, request) else seals.new_event(choice.at), os.urandom(32), os.urandom(32)
