@@ -70,9 +70,15 @@ def destroy_keys(db: sqlite3.Connection, vault: Vault) -> int:
 
 
 def cut_ledger(db: sqlite3.Connection) -> None:
-    """Until then what was deleted is in the main file still, and what was written before in the log beside it."""
+    """Until then what was deleted is in the main file still, and what was written before in the log beside it: every
+    page has to be in the main file and the write-ahead log empty.
+    """
     with disk.not_waiting(db):  # inside it would hold the write lock against every other process
-        _until_cut(lambda: cut_log(db))
+        for _ in range(TRIES):
+            if disk.bring_over(db, empty=True)[0]:
+                return
+            time.sleep(PAUSE)
+    raise NotYet
 
 
 def mark_done(db: sqlite3.Connection, last: int) -> None:
@@ -81,19 +87,6 @@ def mark_done(db: sqlite3.Connection, last: int) -> None:
     db.execute("UPDATE erasure SET done = 1 WHERE seq <= ? AND NOT done", (last,))
     db.execute("DELETE FROM erasure_person WHERE seq <= ?", (last,))
     db.execute("COMMIT")
-
-
-def cut_log(db: sqlite3.Connection) -> bool:
-    """Whether every page is in the main file and the write-ahead log is empty."""
-    return disk.bring_over(db, empty=True)[0]
-
-
-def _until_cut(step: Callable[[], bool]) -> None:
-    for _ in range(TRIES):
-        if step():
-            return
-        time.sleep(PAUSE)
-    raise NotYet
 
 
 PAGES_AT_ONCE = 500  # pages of one step, 2 MB: 3 to 4 ms
