@@ -533,8 +533,8 @@ def _wrong_mode(settings: Settings) -> Iterator[Wrong]:
 def _wrong_recipients(settings: Settings) -> Iterator[Wrong]:
     recipients, declared = settings.recipients, settings.identifiers.declared
     for name, item in recipients.items():
-        for option, why, write in item.wrong():
-            yield Wrong(("recipients", name, *option), why, write)
+        for each in item.wrong():
+            yield each._replace(path=("recipients", name, *each.path))
         for field, kind in item.own_kinds().items():
             if kind not in declared:
                 listed = ", ".join(f'"{each}"' for each in (*declared, kind))

@@ -19,7 +19,6 @@ from gateway.settings.shapes import (
     Contract,
     LocalFile,
     OptionalUrl,
-    OptionPath,
     PageHost,
     Paragraphs,
     Shape,
@@ -43,7 +42,6 @@ AS_STATED = (
     "role", "purposes", "data", "company", "address", "contract_until", "same_brand", "surface", "tcf_vendor",
     "programme", "max_age_days", "valid_minutes", "contextual",
 )  # fmt: skip
-Said = tuple[OptionPath, str, str]  # an option of a recipient, why it cannot stand, what to write
 
 
 def _is_framework_domain(text: str) -> bool:
@@ -106,18 +104,18 @@ class RecipientCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     authority_file: LocalFile = ""
     signature_file: LocalFile = ""
 
-    def wrong(self, mode: str, endpoint: str) -> Iterator[Said]:
+    def wrong(self, mode: str, endpoint: str) -> Iterator[Wrong]:
         """What the shapes cannot say is wrong with it."""
         stated = [name for name, text in msgspec.structs.asdict(self).items() if text]
         if stated and mode != "forward":
-            yield (stated[0],), "is for rows that the gateway sends", 'mode = "forward", or take it out'
+            yield Wrong((stated[0],), "is for rows that the gateway sends", 'mode = "forward", or take it out')
         yield from unpaired(self, (), "header", "header_file")
         if self.header.lower() == "authorization" and self.bearer_file:
-            yield ("header",), "is where the token of bearer_file stands", "one of the two"
+            yield Wrong(("header",), "is where the token of bearer_file stands", "one of the two")
         plain = endpoint.startswith("http:")
         for option in ("certificate_file", "authority_file") if plain else ():
             if option in stated:
-                yield (option,), "is for https, and the endpoint is http", 'an endpoint of "https://"'
+                yield Wrong((option,), "is for https, and the endpoint is http", 'an endpoint of "https://"')
 
 
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,42 +182,42 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             name: each.data_class if isinstance(each, RecipientField) else each for name, each in self.fields.items()
         }
 
-    def wrong(self) -> Iterator[Said]:
-        """What the shapes cannot say is wrong with it."""
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it; each path begins in its own table."""
         for option, stated in (("purposes", self.purposes), ("data", self.data)):
             if not stated:
-                yield (option,), "is empty: of nothing everything is allowed", "what it gets, and for what"
+                yield Wrong((option,), "is empty: of nothing everything is allowed", "what it gets, and for what")
         if Purpose.TRANSFER in self.purposes and self.role is not Role.SUCCESSOR:
-            yield ("purposes",), "transfer is for a successor only", "it without transfer"
+            yield Wrong(("purposes",), "transfer is for a successor only", "it without transfer")
         if self.same_brand and self.role is not Role.AFFILIATE:
-            yield ("same_brand",), "only an affiliate is of the same brand or not", "false"
+            yield Wrong(("same_brand",), "only an affiliate is of the same brand or not", "false")
         for what in sorted(set(self.announced_later) - {*Purpose, *DataClass}):
-            why, write = "is neither a purpose nor a data class", f"one of {', '.join(self.purposes)}"
-            yield ("announced_later", what), why, write
+            write = f"one of {', '.join(self.purposes)}"
+            yield Wrong(("announced_later", what), "is neither a purpose nor a data class", write)
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
-            yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
+            yield Wrong(("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"')
         yield from self._wrong_credentials()
         yield from self._wrong_fields()
 
-    def _wrong_credentials(self) -> Iterator[Said]:
+    def _wrong_credentials(self) -> Iterator[Wrong]:
         for option, credential, endpoint in (
             ("credential", self.credential, self.endpoint),
             ("sandbox_credential", self.sandbox_credential, self.sandbox_endpoint),
         ):
-            for below, why, write in credential.wrong(self.mode, endpoint):
-                yield (option, *below), why, write
+            for each in credential.wrong(self.mode, endpoint):
+                yield each._replace(path=(option, *each.path))
 
-    def _wrong_fields(self) -> Iterator[Said]:
+    def _wrong_fields(self) -> Iterator[Wrong]:
         for name, data_class in self.classes().items():
             if data_class not in {*self.data, DataClass.COARSE_GEO}:
-                yield ("fields", name), f"{data_class} is not in data", "another class, or that one in data too"
+                yield Wrong(("fields", name), f"{data_class} is not in data", "another class, or that one in data too")
             if name.lower().rpartition(".")[2] in OF_A_POINT and data_class is not DataClass.PRECISE_GEO:
-                yield ("fields", name), "is part of a precise point, and precise_geo as that is", '"precise_geo"'
+                yield Wrong(("fields", name), "is part of a precise point, and precise_geo as that is", '"precise_geo"')
             if name in TAKEN:
-                yield ("fields", name), "is a member of every row", "another name"
+                yield Wrong(("fields", name), "is a member of every row", "another name")
             yield from self._wrong_kind(name, data_class)
 
-    def _wrong_kind(self, name: str, data_class: DataClass) -> Iterator[Said]:
+    def _wrong_kind(self, name: str, data_class: DataClass) -> Iterator[Wrong]:
         """An id goes to somebody else as the kind that it was looked up as, so its field says which that is."""
         stated, path = self.fields[name], ("fields", name)
         possible, if_said = KINDS_OF.get(data_class, ()), KINDS_IF_SAID.get(data_class, ())
@@ -227,15 +225,15 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if possible and not kinds and self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}:
             what = f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
             line = f'{name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: {what}'
-            yield path, "holds ids and does not say of which kind", line
+            yield Wrong(path, "holds ids and does not say of which kind", line)
         known = possible or if_said
         strange = [kind for kind in kinds if kind not in known and not (known and kind.startswith("id:"))]
         if strange and known:
-            yield path, f"it holds what is no kind of {data_class}", f"{_either(known)} or id:NAME"
+            yield Wrong(path, f"it holds what is no kind of {data_class}", f"{_either(known)} or id:NAME")
         elif strange:
-            yield path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"'
+            yield Wrong(path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"')
         if possible and isinstance(stated, RecipientField) and stated.values:
-            yield path, "ids have a kind, no list of values", "it without values"
+            yield Wrong(path, "ids have a kind, no list of values", "it without values")
 
     def own_kinds(self) -> dict[str, str]:
         """By field, the names of the operator's own kinds of ids that it is said to hold."""
