@@ -9,7 +9,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,12 @@ def _told(verdict: Verdict, as_json: bool) -> str:
 )
 @options.installation
 @options.identifiers
-@click.option("--at", "moment", type=options.MOMENT, help=f"A moment ({options.AT}).")
+@click.option("--at", "until", type=options.MOMENT, help=f"A moment ({options.AT}).")
 @click.option("--for-person", is_flag=True, help="Only what somebody may be shown who proved control of it (R5).")
 @options.as_json
 def history(
-    data: Path, file: Path | None, as_json: bool, moment: datetime | None, for_person: bool, **values: Any
+    data: Path, file: Path | None, as_json: bool, until: datetime | None, for_person: bool, **values: Any
 ) -> None:
-    until = moment.replace(tzinfo=UTC) if moment else None
     with options.house(data, file) as house:
         named = house.consent.people.name(options.listed(values))
         if len(named.subjects) != 1:
@@ -214,7 +213,7 @@ def _received(each: ReceivedBody) -> str:
     "--signal", "signals", multiple=True, help="NAME=VALUE as in a check: gpc=1, us_privacy=1YYN; repeatable."
 )
 @click.option("--request", help="What was decided in a request, by its Gateway-Request.")
-@click.option("--at", "moment", type=options.MOMENT, help=f"A moment ({options.AT}).")
+@click.option("--at", type=options.MOMENT, help=f"A moment ({options.AT}).")
 @options.as_json
 def explain(
     recipient: str | None,
@@ -224,7 +223,7 @@ def explain(
     as_json: bool,
     age: str | None,
     signals: tuple[str, ...],
-    moment: datetime | None,
+    at: datetime | None,
     request: str | None,
     **values: Any,
 ) -> None:
@@ -234,7 +233,6 @@ def explain(
         raise click.UsageError("name a recipient, or --request ID")
     ask = options.asked(recipient, values, age=age, signals=dict(map(_signal, signals)))
     with options.house(data, file, dev=dev) as house:
-        at = moment.replace(tzinfo=UTC) if moment else None
         if at and at > house.consent.clock():
             raise click.UsageError("--at lies in the future")
         found, then = asyncio.run(house.consent.explain(ask, at))

@@ -6,7 +6,7 @@ in by no other way.
 import json
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -88,10 +88,11 @@ def _note(data: Path, what: str, name: str, **more: str) -> None:
 )
 @options.data
 @options.days
-def log_(data: Path, start: datetime, end: datetime) -> None:
+def log_(data: Path, start: date, end: date) -> None:
     log = DeskLog(data, secret_files.load_secrets(data).desk)
     try:
-        for line in log.lines(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) + timedelta(days=1)):
+        since, until = (datetime.combine(each, time.min, UTC) for each in (start, end + timedelta(days=1)))
+        for line in log.lines(since, until):
             said = line.said or {"at": line.at.isoformat(), "gone": "older than 24 months"}
             click.echo(json.dumps({"line": line.number, **said}))
     except DeskLogBroken as broken:

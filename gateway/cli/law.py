@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,13 +145,13 @@ def law() -> None:
 
 @law.command(help="Show every rule for a place on a day, the strictest marked, and what changes there later.")
 @click.option("--place", "places", multiple=True, required=True, help="US-CT, DE; repeatable, the strictest holds.")
-@click.option("--on", "moment", type=options.DAY, help="A day, as 2026-10-01; without it today.")
+@click.option("--on", type=options.DAY, help="A day, as 2026-10-01; without it today.")
 @click.option("--age", type=click.Choice(AGES), help="An age band; without it an adult.")
 @options.as_json
 @options.config
-def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool, file: Path | None) -> None:
+def show(places: tuple[str, ...], on: date | None, age: str | None, as_json: bool, file: Path | None) -> None:
     settings = options.stated_settings(file)
-    on, table = (moment or now()).date(), law_table(settings)
+    on, table = on or now().date(), law_table(settings)
     asked = [_place(place) for place in places]
     found = {
         "places": asked,

@@ -33,11 +33,11 @@ from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass
 AN_EVENT = "EVENT is an event id as answers and receipts have it"
 
 
-def _days(start: datetime, end: datetime) -> tuple[date, date]:
+def _days(start: date, end: date) -> tuple[date, date]:
     """The first day, and the day after the last one. A span the wrong way round holds nothing, which nobody means."""
     if end < start:
         raise click.UsageError("--to lies before --from")
-    return start.date(), date.fromordinal(end.date().toordinal() + 1)
+    return start, end + timedelta(days=1)
 
 
 def _tell_gone(gone: int) -> None:
@@ -54,14 +54,13 @@ def _tell_gone(gone: int) -> None:
     " code 1: nothing tells of that day, or a document is not there."
 )
 @options.installation
-@click.option("--on", "moment", type=options.DAY, required=True, help="The day.")
+@click.option("--on", type=options.DAY, required=True, help="The day.")
 @click.option("--receipts", type=click.Path(path_type=Path, file_okay=False), help="A folder for the receipts.")
 @click.option("--documents", type=click.Path(path_type=Path, file_okay=False), help="A folder for the documents.")
 @options.as_json
 def evidence(
-    data: Path, file: Path | None, moment: datetime, receipts: Path | None, documents: Path | None, as_json: bool
+    data: Path, file: Path | None, on: date, receipts: Path | None, documents: Path | None, as_json: bool
 ) -> None:
-    on = moment.date()
     with options.house(data, file) as house:
         found = days.told_that_day(data, house.consent.log_reader, on)
     for item in found if receipts else ():
@@ -188,7 +187,7 @@ def export() -> None:
 @options.installation
 @options.days
 @click.option("--details", is_flag=True, help="Open the sealed details, for the desk.")
-def requests_(data: Path, file: Path | None, start: datetime, end: datetime, details: bool) -> None:
+def requests_(data: Path, file: Path | None, start: date, end: date, details: bool) -> None:
     first, after = _days(start, end)
     with options.house(data, file) as house, contextlib.closing(house.vault()) as vault:
         for request in requests.between(data, first, after, vault.keys if details else None):
@@ -204,7 +203,7 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
 )
 @options.data
 @options.days
-def network(data: Path, start: datetime, end: datetime) -> None:
+def network(data: Path, start: date, end: date) -> None:
     click.echo(json.dumps(who_got_what.network_information_told(data, *_days(start, end)), indent=1))
 
 
@@ -232,15 +231,13 @@ def report(data: Path, year: int, place: str, form: str) -> None:
 @click.argument("nature", type=click.Choice(sorted(REASONS)))
 @options.installation
 @options.came
-@click.option("--on", "day", type=options.DAY, help="The day (UTC) of the answer; without it today.")
+@click.option("--on", type=options.DAY, help="The day (UTC) of the answer; without it today.")
 @click.option(
     "--denied", type=click.Choice(sorted({each for some in REASONS.values() for each in some})), help="Why, if it was."
 )
-def answered(
-    nature: str, data: Path, file: Path | None, day: datetime | None, denied: str | None, **values: Any
-) -> None:
+def answered(nature: str, data: Path, file: Path | None, on: date | None, denied: str | None, **values: Any) -> None:
     came, today = options.how_it_came(values), datetime.now(UTC).date()
-    on = day.date() if day else today
+    on = on or today
     received = came.received.date() if came.received else on
     if not received <= on <= today:
         raise click.UsageError("an answer comes after its request, and not after today")
@@ -337,14 +334,14 @@ def disclosures(
     file: Path | None,
     classes: tuple[str, ...],
     year: int | None,
-    since: datetime | None,
+    since: date | None,
     as_json: bool,
     **values: Any,
 ) -> None:
     identifiers, today = options.listed(values), datetime.now(UTC).date()
     if question != "received" and (identifiers or classes):
         raise click.UsageError(f"{question} is of everybody: only `received` is of a person or of data classes")
-    first, year = since.date() if since else today - YEAR, year or today.year - 1
+    first, year = since or today - YEAR, year or today.year - 1
     with options.house(data, file) as house:
         found = {
             "received": lambda: list(_received(house, identifiers, {*classes})),

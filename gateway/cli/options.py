@@ -29,19 +29,19 @@ class Day(click.DateTime):
     """A day that has another one after it: the calendar's last day has no end that could be asked about."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        if found.date() == date.max:
+        found = super().convert(value, param, ctx).date()
+        if found == date.max:
             self.fail(f"no day comes after {date.max}", param, ctx)
         return found
 
 
 class Moment(click.DateTime):
-    """A moment in UTC, or with its own zone, as a naive one in UTC."""
+    """A moment in UTC, or with its own zone."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         found = super().convert(value, param, ctx)
         try:
-            return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except OverflowError:
             self.fail(f"no calendar has {value} in UTC", param, ctx)
 
@@ -107,12 +107,11 @@ def how_it_came(values: dict[str, Any]) -> HowItCame:
     """What these say; takes them out of `values`."""
     received, manner, place = (values.pop(name) for name in ("received", "manner", "place"))
     check_place(place)
-    at = received.replace(tzinfo=UTC) if received else None
-    if at and at > datetime.now(UTC):
+    if received and received > datetime.now(UTC):
         raise click.UsageError("--received lies in the future")
-    if at and at < EARLIEST:
+    if received and received < EARLIEST:
         raise click.UsageError("--received is in 2018 at the earliest")
-    return HowItCame(at, manner or "", place)
+    return HowItCame(received, manner or "", place)
 
 
 def check_place(place: str) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from gateway.web.site import hosts as seen
 )
 @click.option("--key-file", type=click.Path(path_type=Path, exists=True), help="With --live: a key of scope check.")
 @click.option("--show", is_flag=True, help="Rehearse nothing: tell what is on record of a day.")
-@click.option("--on", "moment", type=options.DAY, help="With --show: the day (UTC); without it the last one on record.")
+@click.option("--on", type=options.DAY, help="With --show: the day (UTC); without it the last one on record.")
 @options.as_json
 def rehearse(
     data: Path,
@@ -56,15 +56,15 @@ def rehearse(
     address: str | None,
     key_file: Path | None,
     show: bool,
-    moment: datetime | None,
+    on: date | None,
     as_json: bool,
 ) -> None:
     if show:
-        found = list(_on_record(data, file, moment))
+        found = list(_on_record(data, file, on))
         for told in found:
             _tell(told, as_json=as_json)
         if not found:
-            click.echo("no rehearsal is on record" + (f" for {moment.date()}" if moment else ""))
+            click.echo("no rehearsal is on record" + (f" for {on}" if on else ""))
         sys.exit(0 if found and all(told["passed"] for told in found) else 1)
     settings = options.stated_settings(file, dev=dev)
     if address:
@@ -94,13 +94,13 @@ def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[st
     return told
 
 
-def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterator[dict[str, Any]]:
+def _on_record(data: Path, file: Path | None, on: date | None) -> Iterator[dict[str, Any]]:
     with options.house(data, file) as house:
         with contextlib.closing(store_in(data).open_to_read()) as db:
             last = evidence.last_rehearsal(db)
-        on = moment.date() if moment else last.until.date() if last else None
-        for item in days.told_that_day(data, house.consent.log_reader, on) if on else ():
-            if "told" in item.content and (moment or (last and item.seq == last.seq)):
+        day = on or (last.until.date() if last else None)
+        for item in days.told_that_day(data, house.consent.log_reader, day) if day else ():
+            if "told" in item.content and (on or (last and item.seq == last.seq)):
                 yield {"from": item.content["from"], "seq": item.seq, **item.content["told"]}
 
 

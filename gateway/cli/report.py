@@ -29,11 +29,11 @@ def report() -> None:
     " seconds are not in it yet."
 )
 @options.data
-@click.option("--from", "moment", type=options.DAY, required=True, help="From this day on (UTC).")
+@click.option("--from", "since", type=options.DAY, required=True, help="From this day on (UTC).")
 @options.as_json
-def denies(data: Path, moment: datetime, as_json: bool) -> None:
+def denies(data: Path, since: date, as_json: bool) -> None:
     counted, answers = Counter[Cell](), Counter[tuple[str, str]]()
-    for cell, count in decision_log.counted(options.answered_from(data), moment.date()).items():
+    for cell, count in decision_log.counted(options.answered_from(data), since).items():
         if cell.door in OF_CHECKS:
             counted[cell._replace(door="")] += count
             answers[cell.recipient, cell.mode] += count
@@ -104,10 +104,10 @@ class ShadowReport(NamedTuple):
     " yet."
 )
 @options.data
-@click.option("--from", "moment", type=options.DAY, help="From this day on (UTC); without it 90 days ago.")
+@click.option("--from", "since", type=options.DAY, help="From this day on (UTC); without it 90 days ago.")
 @options.as_json
-def shadow(data: Path, moment: datetime | None, as_json: bool) -> None:
-    since = moment.date() if moment else datetime.now(UTC).date() - LONGEST_SHADOW - timedelta(days=1)
+def shadow(data: Path, since: date | None, as_json: bool) -> None:
+    since = since or datetime.now(UTC).date() - LONGEST_SHADOW - timedelta(days=1)
     found = _summed(decision_log.counted(options.answered_from(data), since), since)
     if as_json:
         click.echo(json.dumps(_plainly(found)))

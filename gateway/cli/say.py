@@ -13,7 +13,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,7 @@ def choose(
     # Of a byte that is no UTF-8 a shell makes half a letter, with which the sealed box could not be read any more.
     details = {name: text.encode(errors="replace").decode() for name in DESK if (text := values.pop(name))}
     at = datetime.now(UTC)
-    came = received.replace(tzinfo=UTC) if received else None
-    if came and came > at:
+    if received and received > at:
         raise click.UsageError("--received lies in the future")
     options.check_place(place)
     kind = ChoiceKind(choice)
@@ -107,7 +106,7 @@ def choose(
     named_purposes = tuple(map(Purpose, purposes)) or default
     source = ADDED.get(manner or "", Source.API)
     details |= residing(place)
-    said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came, details=details)
+    said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=received, details=details)
     with options.house(data, file) as house:
         stated = options.listed(values)
         named = house.consent.people.name(stated, country_of(place)).for_a_no()
@@ -121,8 +120,8 @@ def choose(
             click.echo(f"a number without its country code, read as {readings(subject)}; tied to no account")
     if tie and sum(subject.is_account for subject in named.subjects) > 1:
         click.echo("of several accounts none is tied to anything", err=True)
-    of_marketing = own_systems.marketing_last(named_purposes, came) if came else None
-    if came and (last := of_marketing or house.telling.calendar.deadline(choice, came)) < at:
+    of_marketing = own_systems.marketing_last(named_purposes, received) if received else None
+    if received and (last := of_marketing or house.telling.calendar.deadline(choice, received)) < at:
         click.echo(f"late: its last day was {last:%Y-%m-%d}; note why with the case", err=True)
     options.all_used(named, stated)
 
@@ -162,10 +161,10 @@ OLDEST_FIRST = tuple(reversed(AGES))
 @options.installation
 @options.identifiers
 @click.option("--outcome", type=click.Choice([word.value for word in Told]), default=Told.SENT.value, show_default=True)
-@click.option("--on", "day", type=options.DAY, help="The day (UTC); without it today.")
-def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime | None, **values: Any) -> None:
+@click.option("--on", type=options.DAY, help="The day (UTC); without it today.")
+def told(notice: str, data: Path, file: Path | None, outcome: str, on: date | None, **values: Any) -> None:
     today = now().date()
-    on = day.date() if day else today
+    on = on or today
     if on > today:
         raise click.UsageError("--on lies in the future")
     with options.house(data, file) as house:
@@ -395,9 +394,8 @@ def _named(house: House, file: Path | None) -> Iterator[tuple[str, Named]]:
 
 
 def _candidates(data: Path, source: str, *span: datetime) -> Iterator[str]:
-    between = tuple(milliseconds(each.replace(tzinfo=UTC)) for each in span)
     with contextlib.closing(store_in(data).open_to_read()) as db:
-        for seq, at, kind, body in db.execute(CANDIDATES, between):
+        for seq, at, kind, body in db.execute(CANDIDATES, tuple(map(milliseconds, span))):
             leaf = json.loads(body)
             if leaf["e"] in CALLERS_CHOICES and leaf.get("src") == source:
                 yield f"{seq}  {minute(moment(at))}  {leaf['e']} {','.join(leaf.get('p', []))}  {kind}"
