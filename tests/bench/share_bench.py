@@ -22,13 +22,13 @@ from many import FEW, MANY
 from processor import spent
 from signals_bench import BASELINE, micro, table
 from support import endless, example
+from support.bids import cut_down
 from support.people import gaid, named
 from support.ports import free_port
 from support.receiver import Receiver
 from support.service import service
 
 from gateway.choice.downstream import Outcome, strings
-from gateway.choice.openrtb import filtering
 from gateway.choice.openrtb.filtering import Leave
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
@@ -95,8 +95,8 @@ def rows() -> list[tuple[str, float]]:
     free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), CALIFORNIA)))
     return [
         (f"{BASELINE} ({len(text)} B)", micro(lambda: orjson.loads(text))),
-        (f"bid request of {size} B, contextual", micro(lambda: filtering.lawful(request, out))),
-        (f"bid request of {size} B, everything may go", micro(lambda: filtering.lawful(request, free))),
+        (f"bid request of {size} B, contextual", micro(lambda: cut_down(request, out))),
+        (f"bid request of {size} B, everything may go", micro(lambda: cut_down(request, free))),
     ]
 
 

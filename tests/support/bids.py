@@ -4,11 +4,19 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from gateway.choice.openrtb import filtering, reading
+
 OBJECTS: dict[str, dict] = json.loads((Path(__file__).parent.parent / "vectors" / "openrtb_members.json").read_text())[
     "objects"
 ]
 Path_ = tuple  # of members and of 0 for the one item of a list
 GONE = object()
+
+
+def cut_down(request: dict, leave: filtering.Leave) -> dict | None:
+    """As it may be sent; None where nothing of it may."""
+    found = filtering.lawful(request, leave, reading.persons_ids(request))
+    return found and found.request
 
 
 def places(name: str = "BidRequest", path: Path_ = ()) -> Iterator[tuple[Path_, str, str, object]]:

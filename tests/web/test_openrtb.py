@@ -298,8 +298,8 @@ async def test_if_bidders_who_may_have_different_things_counted_as_alike_it_woul
 
 async def test_what_is_the_same_for_many_bidders_is_cut_out_once(keyed, monkeypatch):
     cut = []
-    real = openrtb.filtering.lawful_bid
-    monkeypatch.setattr(openrtb.filtering, "lawful_bid", lambda *said: cut.append(said) or real(*said))
+    real = openrtb.filtering.lawful
+    monkeypatch.setattr(openrtb.filtering, "lawful", lambda *said: cut.append(said) or real(*said))
     names = [f"recipient={name}" for name in BIDDERS]
     found = (await ask(keyed, bid(regs={"us_privacy": "1YYN"}), "&".join(names))).json()
     assert len(found) == len(BIDDERS)

@@ -37,7 +37,7 @@ from gateway.choice.openrtb.members import (
     part,
     written,
 )
-from gateway.choice.openrtb.reading import Ids, is_modern, persons_ids
+from gateway.choice.openrtb.reading import Ids, is_modern
 from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, texts_of, without
 from gateway.terms import Answer, DataClass
 
@@ -116,16 +116,10 @@ class LawfulBid(NamedTuple):
     texts: list[str]
 
 
-def lawful(request: Json, leave: Leave) -> Out | None:
+def lawful(request: Json, leave: Leave, ids: Ids) -> LawfulBid | None:
     """The request as it may be sent, in the version that it came in; None where nothing of it may. The one handed in is
-    left as it is.
+    left as it is. `ids`: `reading.persons_ids` of it.
     """
-    found = lawful_bid(request, leave, persons_ids(request))
-    return found and found.request
-
-
-def lawful_bid(request: Json, leave: Leave, ids: Ids) -> LawfulBid | None:
-    """The same for whoever asks for several. `ids`: `persons_ids` of it."""
     word = leave.word
     cut = Cut(word == ALLOWED, word != CONTEXTUAL, classes := leave.allowed, leave.anything_denied, leave)
     out = _object(request, REQUEST, cut, "")

@@ -107,7 +107,7 @@ class Cuts:
         return reading.persons_ids(self._bid)
 
     def _cut(self, leave: filtering.Leave) -> CutBid:
-        word, found = leave.word, filtering.lawful_bid(self._bid, leave, self._ids)
+        word, found = leave.word, filtering.lawful(self._bid, leave, self._ids)
         if found is None:
             return NOTHING_GOES
         out = found.request if word == filtering.ALLOWED else self._without_known(found, leave)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import VECTORS, missing
+from support.bids import cut_down
 
 from gateway.choice.downstream import Outcome, strings
-from gateway.choice.openrtb import filtering
 from gateway.choice.openrtb.filtering import Leave
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
@@ -112,7 +112,7 @@ def _is_told(after: dict, path: tuple) -> bool:
 def test_whatever_any_of_them_removes_we_remove():
     some = 0
     for name, before, after in pairs():
-        ours = filtering.lawful(before, NOTHING_GOES)
+        ours = cut_down(before, NOTHING_GOES)
         for path in theirs(before, after):
             some += 1
             assert at(ours, path) != at(before, path), f"{name}: {dotted(path)}"
@@ -133,7 +133,7 @@ def test_a_filter_that_forgets_one_place_is_found():
     for place in forgotten:
         caught = False
         for _, before, after in pairs():
-            ours = filtering.lawful(before, NOTHING_GOES)
+            ours = cut_down(before, NOTHING_GOES)
             caught |= any(
                 dotted(path).startswith(place) and at(_restored(ours, before, place), path) == at(before, path)
                 for path in theirs(before, after)
@@ -161,7 +161,7 @@ def test_one_denied_activity_of_prebid_takes_no_less_with_us(activity):
     whole = next(case["after"] for case in cases if case["id"] == "redact/none")
     (alone,) = [case for case in cases if case["denied"] == [activity]]
     answers = {one: Answer.DENY if one in ACTIVITIES[activity] else Answer.ALLOW for one in DataClass}
-    ours = filtering.lawful(whole, Leave(answers, OUT))
+    ours = cut_down(whole, Leave(answers, OUT))
     for path in theirs(whole, alone["after"]):
         assert at(ours, path) != at(whole, path), dotted(path)
 
@@ -171,7 +171,7 @@ def test_where_we_remove_more_there_is_a_reason_and_no_reason_is_idle():
     for _, before, after in pairs():
         if not theirs(before, after):
             continue  # nothing was enforced there: their configuration said so
-        ours = filtering.lawful(before, NOTHING_GOES)
+        ours = cut_down(before, NOTHING_GOES)
         taken_by_any = {
             dotted(path)
             for _, b, a in pairs()
@@ -217,7 +217,7 @@ def asserted() -> list[tuple[str, dict, list[str]]]:
 def test_what_their_tests_assert_to_be_gone_is_gone_with_us():
     some = 0
     for name, before, absent in asserted():
-        ours = filtering.lawful(before, NOTHING_GOES)
+        ours = cut_down(before, NOTHING_GOES)
         for place in absent:
             path = tuple(place.split("."))
             assert at(before, path) not in (GONE, None, "", 0), f"{name}: {place} was not there"
@@ -236,7 +236,7 @@ def test_nothing_of_theirs_is_removed_that_we_leave(figure):
     """Both ways: how many values all of them remove, how many we do, and which of ours have a reason of our own."""
     places, ours_too = set(), set()
     for _, before, after in pairs():
-        gone = removed(before, filtering.lawful(before, NOTHING_GOES))
+        gone = removed(before, cut_down(before, NOTHING_GOES))
         places |= {dotted(path) for path in theirs(before, after)}
         ours_too |= {dotted(path) for path in theirs(before, after) & gone}
     figure(

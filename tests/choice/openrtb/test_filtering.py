@@ -5,10 +5,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bids import cut_down
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.choice.keywords import vocabulary
-from gateway.choice.openrtb import filtering, reading
+from gateway.choice.openrtb import reading
 from gateway.choice.openrtb.filtering import Leave
 from gateway.choice.openrtb.members import DEVICE, GEO, USER
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
@@ -77,7 +78,7 @@ WHOLE = {
 
 
 def lawful(leave: Leave = NOTHING_GOES, request: dict = WHOLE) -> dict:
-    return filtering.lawful(request, leave)
+    return cut_down(request, leave)
 
 
 def test_a_contextual_request_keeps_the_page_the_slot_and_the_region_and_nobody():
@@ -261,7 +262,7 @@ def test_whatever_a_stranger_puts_into_a_request_nothing_of_a_person_comes_out(r
                 place[step] = {}
             place = place[step]
         place[name] = value
-    out = filtering.lawful(request_, NOTHING_GOES)
+    out = cut_down(request_, NOTHING_GOES)
     device, user = out.get("device", {}), out.get("user", {})
     assert MARK not in json.dumps({k: v for k, v in user.items() if k != "geo"})
     assert not DEVICE.keys() & device.keys() - {"ip", "ipv6"}

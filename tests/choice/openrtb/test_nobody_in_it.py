@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bids import GONE, at, holders, made, places, put, said, sample, texts
+from support.bids import GONE, at, cut_down, holders, made, places, put, said, sample, texts
 from support.examples import examples
 
 from gateway.choice.downstream import Outcome, strings
@@ -75,7 +75,7 @@ def left(out, marks):
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_is_planted_at_any_member_is_not_in_a_request_without_a_person(kind, shape):
     request, marks = planted(kind, shape)
-    out = filtering.lawful(request, NOBODY)
+    out = cut_down(request, NOBODY)
     assert out is not None
     assert left(out, marks) == []
 
@@ -105,7 +105,7 @@ def test_whatever_stands_in_members_that_nobody_knows_and_in_bags_is_not_either(
             before = at(request, (*path, member))
             both = {**value, **before} if isinstance(before, dict) else value
             put(request, (*path, member), both)
-    out = filtering.lawful(request, NOBODY)
+    out = cut_down(request, NOBODY)
     assert left(out, marks) == []
     assert stays(request=request) == []
 
@@ -116,7 +116,7 @@ def test_a_request_whose_own_id_is_somebodys_is_not_sent(name, kind):
     """The slot goes; without any slot nothing does."""
     request = made(sample)
     put(request, ("id",) if name == "id" else ("imp", 0, "id"), KINDS[kind][0](7))
-    assert filtering.lawful(request, NOBODY) is None
+    assert cut_down(request, NOBODY) is None
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_a_persons_id_that_stands_in_a_second_place_leaves_from_neither(path, ho
     """A word that has the form of no id is known by the place of a person in which it stands as well."""
     request = made(sample)
     put(request, path, "x:u-7f3k9q2z")
-    assert "u-7f3k9q2z" in texts(filtering.lawful(request, NOBODY))
-    out = filtering.lawful(request | holder, NOBODY)
+    assert "u-7f3k9q2z" in texts(cut_down(request, NOBODY))
+    out = cut_down(request | holder, NOBODY)
     assert "u-7f3k9q2z" not in texts(out).lower()
     assert (out is None) == (path in {("id",), ("imp", 0, "id")})  # its one slot, which nobody could name
 
 
 def test_an_ad_id_is_kept_from_a_place_that_may_have_it_and_from_no_other():
     request = {"id": "1", "imp": [{"id": "1", "tagid": "u-7f3k9q2z"}], "user": {"id": "u-7f3k9q2z"}}
-    out = filtering.lawful(request, Leave({DataClass.AD_ID: Answer.ALLOW}, FREE))
+    out = cut_down(request, Leave({DataClass.AD_ID: Answer.ALLOW}, FREE))
     assert out["user"]["id"] == out["imp"][0]["tagid"] == "u-7f3k9q2z"
 
 
@@ -146,14 +146,14 @@ def test_a_denied_id_leaves_from_no_second_place_beside_an_allowed_one_of_anothe
         "imp": [{"id": "1", "tagid": "x-vendor-7f3k9q2z"}],
         "device": {"ifa": "ad-7f3k9q2z", "ext": {"ifv": "vendor-7f3k9q2z"}},
     }
-    out = filtering.lawful(request, Leave({DataClass.AD_ID: Answer.ALLOW, DataClass.DEVICE_ID: Answer.DENY}, FREE))
+    out = cut_down(request, Leave({DataClass.AD_ID: Answer.ALLOW, DataClass.DEVICE_ID: Answer.DENY}, FREE))
     assert out["device"]["ifa"] == "ad-7f3k9q2z"
     assert out["imp"] == [{"id": "1"}]
 
 
 @pytest.mark.parametrize("value", ["300", "0.5", "-1", True, 0.25])
 def test_a_number_that_is_written_as_a_text_is_one(value):
-    out = filtering.lawful({"id": 7, "imp": [{"id": 1, "bidfloor": value}]}, NOBODY)
+    out = cut_down({"id": 7, "imp": [{"id": 1, "bidfloor": value}]}, NOBODY)
     assert (out["id"], out["imp"]) == (7, [{"id": 1, "bidfloor": value}])
 
 
@@ -180,7 +180,7 @@ def test_how_many_places_were_planted(figure):
 def stays(request=None):
     """Places of a plain request whose value is not there as it should be."""
     request = request or made(sample)
-    out = filtering.lawful(request, Leave({}, FREE, words=NEWS))
+    out = cut_down(request, Leave({}, FREE, words=NEWS))
     return [said(path) for path, _, _, entry in PLACES if entry is not None and at(out, path) != entry["kept"]]
 
 
@@ -188,12 +188,12 @@ def test_the_page_the_slot_and_the_seller_stay_as_they_came(figure):
     kept = [path for path, _, _, entry in PLACES if entry is not None]
     figure("members that stay in a request without a person, of all", f"{len(kept)} of {len(PLACES)}")
     assert stays() == []
-    assert filtering.lawful(made(sample), NOBODY)["device"]["lmt"] == 1
+    assert cut_down(made(sample), NOBODY)["device"]["lmt"] == 1
 
 
 def test_of_a_member_that_should_not_stay_nothing_does():
     request = made(lambda path, entry: sample(path, entry) if entry is not None else 7)
-    out = filtering.lawful(request, NOBODY)
+    out = cut_down(request, NOBODY)
     shown = {"regs.gdpr", "regs.us_privacy", "regs.gpp", "regs.gpp_sid"}  # written anew
     assert {said(path) for path, _, _, entry in PLACES if entry is None and at(out, path) is not GONE} <= shown
     assert "user" not in out
@@ -255,7 +255,7 @@ def test_a_word_that_let_everything_stand_is_noticed(word, monkeypatch):
     found = []
     for kind in KINDS:
         request, marks = planted(kind, "")
-        found += left(filtering.lawful(request, NOBODY), marks)
+        found += left(cut_down(request, NOBODY), marks)
     person = all(name.startswith(("user", "geo")) for name, _ in blind)  # in `user`, which goes as a whole
     assert bool(found) != person
 
@@ -312,7 +312,7 @@ def test_of_a_denied_class_nothing_is_left_beside_what_may_go(denied):
     assert leave.word == "reduced"
     # a word, which no form refuses
     request = made(lambda path, entry: sample(path, entry) if said(path) in OF_THE_AUCTION else f"w{numbers[path]}x")
-    out = filtering.lawful(request, leave)
+    out = cut_down(request, leave)
     gone = {said(path) for path, *_ in PLACES if f'"w{numbers[path]}x"' not in texts(out)}
     assert OF_CLASS[denied] <= gone
     others = set().union(*(OF_CLASS[each] for each in (DataClass.AD_ID, DataClass.DEVICE_ID) if each is not denied))
@@ -324,7 +324,7 @@ def test_of_a_denied_class_nothing_is_left_beside_what_may_go(denied):
         "user": bags(3, "w1x"),
         "device": bags(4, "w1x"),
     }
-    assert "w1x" not in texts(filtering.lawful(bagged, leave))
+    assert "w1x" not in texts(cut_down(bagged, leave))
 
 
 def test_the_words_tell_what_is_in_a_request():
@@ -387,7 +387,7 @@ def found(out, name, way):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bidder_gets_what_its_own_schema_requires_and_nothing_about_a_person(name, way):
     leave = Leave({}, OUT, name=name)
-    out = filtering.lawful(bid(name, {**OTHERS, **own(name)}, way), leave)
+    out = cut_down(bid(name, {**OTHERS, **own(name)}, way), leave)
     assert found(out, name, way) == own(name)
 
 
@@ -413,7 +413,7 @@ def test_no_parameter_of_a_bidder_holds_an_address_a_number_or_a_sentence(kind, 
     planted = 0
     for name in NAMES:
         bag = {each: plant(number) for number, each in enumerate(sorted(members.BIDDERS[name].scalar))}
-        out = texts(filtering.lawful(bid(name, bag, "prebid"), NOBODY))
+        out = texts(cut_down(bid(name, bag, "prebid"), NOBODY))
         left_over = [each for number, each in enumerate(sorted(bag)) if find(number) in out]
         assert left_over == [], name
         planted += len(bag)
@@ -422,14 +422,14 @@ def test_no_parameter_of_a_bidder_holds_an_address_a_number_or_a_sentence(kind, 
 
 def test_a_persons_id_in_a_bidders_parameter_is_taken_out():
     request = bid("admixer", {"zone": uuid(7)}, "prebid")
-    assert found(filtering.lawful(request, NOBODY), "admixer", "prebid") == {"zone": uuid(7)}
+    assert found(cut_down(request, NOBODY), "admixer", "prebid") == {"zone": uuid(7)}
     theirs = {"device": {"ifa": uuid(7).upper()}}
-    assert filtering.lawful(request | theirs, NOBODY) is None  # its schema requires it, and the slot is for it alone
+    assert cut_down(request | theirs, NOBODY) is None  # its schema requires it, and the slot is for it alone
     request["imp"][0]["ext"]["prebid"]["bidder"] |= {"ix": {"siteId": "9"}}
-    out = filtering.lawful(request | theirs, NOBODY)
+    out = cut_down(request | theirs, NOBODY)
     assert out["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": "9"}}
     request = bid("admixer", {"zone": "z", "customFloor": uuid(7)}, "prebid")
-    assert found(filtering.lawful(request | theirs, NOBODY), "admixer", "prebid") == {"zone": "z"}
+    assert found(cut_down(request | theirs, NOBODY), "admixer", "prebid") == {"zone": "z"}
 
 
 def test_at_least_forty_bidders_have_something_to_require(figure):
@@ -454,27 +454,27 @@ def test_at_least_forty_bidders_have_something_to_require(figure):
     ids=repr,
 )
 def test_a_required_parameter_that_is_no_scalar_or_an_address_does_not_stand(value):
-    out = filtering.lawful(bid("rubicon", {**own("rubicon"), "siteId": value}, "prebid"), NOBODY)
+    out = cut_down(bid("rubicon", {**own("rubicon"), "siteId": value}, "prebid"), NOBODY)
     assert set(found(out, "rubicon", "prebid")) == {"accountId", "zoneId"}
 
 
 @pytest.mark.parametrize("bag", [{"placement": 7}, {}, [], "w1x", 7])
 def test_a_bidder_of_whom_nothing_is_known_gets_no_request(bag):
     one = bid("somebidder", bag, "prebid")
-    assert filtering.lawful(one, NOBODY) is None
-    assert filtering.lawful(bid("somebidder", bag or {"a": 1}, "alone"), Leave({}, OUT, name="somebidder")) is None
+    assert cut_down(one, NOBODY) is None
+    assert cut_down(bid("somebidder", bag or {"a": 1}, "alone"), Leave({}, OUT, name="somebidder")) is None
     one["imp"][0]["ext"]["prebid"]["bidder"]["ix"] = {"siteId": "9"}
-    assert filtering.lawful(one, NOBODY)["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": "9"}}
+    assert cut_down(one, NOBODY)["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": "9"}}
     listed = Leave({}, OUT, extensions=frozenset({"imp.ext.prebid.bidder.somebidder.placement"}))
-    out = filtering.lawful(bid("somebidder", {"placement": 7, "user": "w1x"}, "prebid"), listed)
+    out = cut_down(bid("somebidder", {"placement": 7, "user": "w1x"}, "prebid"), listed)
     assert found(out, "somebidder", "prebid") == {"placement": 7}
 
 
 def test_where_everything_may_go_a_bidders_parameters_go_as_they_came():
     leave = Leave(dict.fromkeys(DataClass, Answer.ALLOW), FREE)
     for way in ("prebid", "old"):
-        assert found(filtering.lawful(bid("pubmatic", OTHERS, way), leave), "pubmatic", way) == OTHERS
-    assert found(filtering.lawful(bid("somebidder", OTHERS, "prebid"), leave), "somebidder", "prebid") == OTHERS
+        assert found(cut_down(bid("pubmatic", OTHERS, way), leave), "pubmatic", way) == OTHERS
+    assert found(cut_down(bid("somebidder", OTHERS, "prebid"), leave), "somebidder", "prebid") == OTHERS
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def test_an_extension_of_any_shape_is_read_without_a_fault(bag):
         Leave(dict.fromkeys(DataClass, Answer.ALLOW), FREE),
         Leave({DataClass.AD_ID: Answer.ALLOW, DataClass.IP: Answer.DENY}, FREE),
     ):
-        filtering.lawful({"id": "1", "imp": [{"id": "1", "ext": bag}]}, leave)
+        cut_down({"id": "1", "imp": [{"id": "1", "ext": bag}]}, leave)
 
 
 def test_an_apps_page_in_the_play_store_keeps_the_app_and_nothing_else():
@@ -496,7 +496,7 @@ def test_an_apps_page_in_the_play_store_keeps_the_app_and_nothing_else():
         "bundle": "com.example.calls",
         "storeurl": "https://play.google.com/store/apps/details?id=com.example.calls&referrer=w1x",
     }
-    out = filtering.lawful({"id": "1", "app": app}, NOBODY)
+    out = cut_down({"id": "1", "app": app}, NOBODY)
     assert out["app"]["storeurl"] == "https://play.google.com/store/apps/details?id=com.example.calls"
 
 
@@ -507,7 +507,7 @@ def test_the_list_names_every_member_of_the_vectors_and_no_more_than_them_and_a_
 
 def test_a_native_request_in_an_envelope_of_its_own_is_read_too():
     inside = json.dumps({"native": {"ver": "1.2", "assets": [{"id": 1, "title": {"len": 25, "x": "w1x"}}], "x": "w1x"}})
-    out = filtering.lawful({"id": "1", "imp": [{"id": "1", "native": {"request": inside}}]}, NOBODY)
+    out = cut_down({"id": "1", "imp": [{"id": "1", "native": {"request": inside}}]}, NOBODY)
     assert json.loads(out["imp"][0]["native"]["request"]) == {
         "native": {"ver": "1.2", "assets": [{"id": 1, "title": {"len": 25}}]}
     }
@@ -546,7 +546,7 @@ def test_any_json_is_cut_without_a_fault_and_left_as_it_was(request_, leave):
     before = repr(request_)
     reading.said_in_bid(request_)
     members.classes_in(request_)
-    out = filtering.lawful(request_, leave)
+    out = cut_down(request_, leave)
     assert repr(request_) == before
     if out is not None:
         json.dumps(out)

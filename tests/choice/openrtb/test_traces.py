@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from support.bids import OBJECTS, made, places, put, said, sample, texts
+from support.bids import OBJECTS, cut_down, made, places, put, said, sample, texts
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.choice.openrtb import filtering, reading, traces
@@ -146,10 +146,10 @@ def test_whatever_somebodys_id_is_planted_in_and_however_it_is_written_it_does_n
         request = made(
             lambda path, entry, each=each: sample(path, entry) if entry is None or said(path) in AUCTION else each
         )
-        out = filtering.lawful(joined(request, theirs), NOBODY)
+        out = cut_down(joined(request, theirs), NOBODY)
         assert out is not None
         assert not is_in(each, out), each
-        assert not is_in(each, filtering.lawful(joined(with_parameters(each), theirs), NOBODY)), each
+        assert not is_in(each, cut_down(joined(with_parameters(each), theirs), NOBODY)), each
     figure(f"spellings of {name} planted, each in so many members", f"{len(spellings)}; {len(STAY) + PARAMETERS}")
 
 
@@ -168,7 +168,7 @@ def test_one_that_stands_in_a_single_member_is_found_in_each(name, spelling, fig
     for path, _ in STAY:
         request = made(sample)
         put(request, path, spelling)
-        out = filtering.lawful(joined(request, theirs), NOBODY)
+        out = cut_down(joined(request, theirs), NOBODY)
         assert (out is None) == (said(path) in AUCTION), said(path)
         assert not is_in(spelling, out), said(path)
     figure(f"members in which {name} alone was planted", len(STAY))
@@ -178,8 +178,8 @@ def test_one_that_stands_in_a_single_member_is_found_in_each(name, spelling, fig
 def test_the_request_and_the_slot_that_are_called_so_are_not_sent(name):
     theirs, spellings = PEOPLE[name]
     for each in spellings:
-        assert filtering.lawful({"id": each, "imp": [{"id": "1"}], **theirs}, NOBODY) is None, each
-        out = filtering.lawful({"id": "1", "imp": [{"id": each}, {"id": "2"}], **theirs}, NOBODY)
+        assert cut_down({"id": each, "imp": [{"id": "1"}], **theirs}, NOBODY) is None, each
+        out = cut_down({"id": "1", "imp": [{"id": each}, {"id": "2"}], **theirs}, NOBODY)
         assert out["imp"] == [{"id": "2"}], each
 
 
@@ -189,7 +189,7 @@ def test_if_nothing_were_looked_for_it_would_be_seen(monkeypatch):
     left = {
         name
         for name, spelling in each
-        if is_in(spelling, filtering.lawful(joined(with_parameters(spelling), PEOPLE[name][0]), NOBODY))
+        if is_in(spelling, cut_down(joined(with_parameters(spelling), PEOPLE[name][0]), NOBODY))
     }
     assert left == PEOPLE.keys()
 
@@ -202,7 +202,7 @@ def test_each_way_of_looking_that_were_blind_would_be_seen(blind, monkeypatch):
     way, name = blind
     monkeypatch.setattr(traces.Traces, way, frozenset() if way == "_hashed" else lambda *_: False)
     theirs, spellings = PEOPLE[name]
-    assert any(is_in(each, filtering.lawful(joined(with_parameters(each), theirs), NOBODY)) for each in spellings)
+    assert any(is_in(each, cut_down(joined(with_parameters(each), theirs), NOBODY)) for each in spellings)
 
 
 def test_member_names_are_the_lists_and_never_a_strangers():
@@ -216,7 +216,7 @@ def test_member_names_are_the_lists_and_never_a_strangers():
         holder.setdefault("ext", {})[UUID] = {UUID: 1}
     bag = request["imp"][0]["ext"].setdefault("prebid", {})
     bag["bidder"] = {UUID: {"placement": 1}, "ix": {"siteId": "9", UUID: 1}}
-    out = filtering.lawful(joined(request, theirs), NOBODY)
+    out = cut_down(joined(request, theirs), NOBODY)
     assert out["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": "9"}}
     assert UUID not in texts(out)
 
@@ -229,7 +229,7 @@ def test_an_id_that_may_go_stays_in_every_place_beside_a_denied_one():
         "device": {"ifa": UUID, "ext": {"ifv": "vendor-7f3k9q2z"}},
         "user": {"id": WORD, "buyeruid": "vendor-7f3k9q2z"},
     }
-    out = filtering.lawful(request, Leave(answers, NOBODY.strings))
+    out = cut_down(request, Leave(answers, NOBODY.strings))
     assert (out["device"]["ifa"], out["user"]["id"], out["imp"][0]["tagid"]) == (UUID, WORD, f"a-{WORD}")
     assert out["imp"][1]["tagid"] == "vendor-7f3k9q2z"  # one of its places may have it
 
@@ -238,7 +238,7 @@ def test_where_everything_may_go_nothing_is_looked_for(monkeypatch):
     monkeypatch.setattr(traces.Traces, "are_in", lambda *_: pytest.fail("looked"))
     free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), frozenset({"US-NY"}))))
     request = {"id": UUID, "imp": [{"id": "1"}], "device": {"ifa": UUID}}
-    assert filtering.lawful(request, free)["id"] == UUID
+    assert cut_down(request, free)["id"] == UUID
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_where_everything_may_go_nothing_is_looked_for(monkeypatch):
 )  # fmt: skip
 def test_what_is_nobodys_id_stays_for_the_seller(theirs, kept):
     request = {"id": "1", "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"ix": {"siteId": kept}}}}}]} | theirs
-    out = filtering.lawful(request, NOBODY)
+    out = cut_down(request, NOBODY)
     assert out["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": kept}}
 
 
@@ -261,9 +261,7 @@ def test_what_is_nobodys_id_stays_for_the_seller(theirs, kept):
     "value", ["\ud83d", "%ud83d%%%", "\\ud83d", "&#xd83d;", "&" * 50, "%25" * 50, 1e308, -(10**30), "é" * 30, "\x00" * 30], ids=ascii,
 )  # fmt: skip
 def test_no_text_of_a_stranger_stops_the_search(value):
-    filtering.lawful(
-        {"id": "1", "imp": [{"id": "1", "tagid": UUID}], "user": {"id": value}, "device": {"ifa": UUID}}, NOBODY
-    )
+    cut_down({"id": "1", "imp": [{"id": "1", "tagid": UUID}], "user": {"id": value}, "device": {"ifa": UUID}}, NOBODY)
     assert not traces.Traces([UUID]).are_in(traces.texts_of({"a": value}))
 
 
@@ -306,7 +304,7 @@ IN_A_PLACE = {
 def test_an_id_in_a_persons_place_leaves_nowhere_else_however_that_place_is_written(name):
     theirs, value = IN_A_PLACE[name]
     request = {"id": "1", "imp": [{"id": "1", "tagid": value}, {"id": "2", "tagid": "slot-2"}], **theirs}
-    out = filtering.lawful(request, NOBODY)
+    out = cut_down(request, NOBODY)
     assert [imp.get("tagid") for imp in out["imp"]] == [None, "slot-2"]
 
 
@@ -317,7 +315,7 @@ def test_what_a_browser_or_an_audience_is_called_is_nobodys_id():
         "device": {"ua": names[2], "ext": {"sua": {"v": names[3]}, "atts": 3}},
     }
     bags = [{"id": str(n), "ext": {"prebid": {"bidder": {"ix": {"siteId": each}}}}} for n, each in enumerate(names)]
-    out = filtering.lawful({"id": "1", "imp": bags, **theirs}, NOBODY)
+    out = cut_down({"id": "1", "imp": bags, **theirs}, NOBODY)
     kept = {imp["ext"]["prebid"]["bidder"]["ix"]["siteId"] for imp in out["imp"]}
     assert kept >= {"news12345", "segment-7731", "124.0.6367.91"}
 
@@ -325,9 +323,9 @@ def test_what_a_browser_or_an_audience_is_called_is_nobodys_id():
 def test_an_id_of_a_devices_extension_that_may_go_is_no_trace():
     answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.KEYWORDS: Answer.DENY}
     request = {"id": "1", "imp": [{"id": "1", "tagid": WORD}], "device": {"ext": {"gaid": WORD}}}
-    assert filtering.lawful(request, Leave(answers, NOBODY.strings))["imp"][0]["tagid"] == WORD
+    assert cut_down(request, Leave(answers, NOBODY.strings))["imp"][0]["tagid"] == WORD
     denied = Leave(answers | {DataClass.AD_ID: Answer.DENY}, NOBODY.strings)
-    assert "tagid" not in filtering.lawful(request, denied)["imp"][0]
+    assert "tagid" not in cut_down(request, denied)["imp"][0]
 
 
 OWN = [
@@ -386,7 +384,7 @@ def counted(monkeypatch, request):
     """What was looked at: how often, and how many texts in all."""
     looks, look = [], traces.Traces.are_in
     monkeypatch.setattr(traces.Traces, "are_in", lambda self, texts: looks.append(len(texts)) or look(self, texts))
-    return filtering.lawful(request, NOBODY), len(looks), sum(looks)
+    return cut_down(request, NOBODY), len(looks), sum(looks)
 
 
 @pytest.mark.parametrize("count", [500, 8_000])
@@ -409,20 +407,20 @@ def test_a_trace_in_too_many_different_texts_blocks():
     request = of_categories(1, [])
     for count, blocked in ((traces.MOST_HELD - 1, False), (traces.MOST_HELD, True)):
         request["bcat"] = [WORD, *(f"{WORD}-{n}" for n in range(count))]
-        assert (filtering.lawful(request, NOBODY) is None) == blocked
+        assert (cut_down(request, NOBODY) is None) == blocked
 
 
 @pytest.mark.parametrize("each", ["{:012x}z", "6d92078a-8246-4ba4-ae5b-{:012x}"])
 def test_more_ids_than_anybodys_block_without_a_look(each, monkeypatch):
     fits = of_categories(10, partners(traces.MOST_NEEDLES - 1, each))
-    assert WORD not in filtering.lawful(fits, NOBODY)["bcat"]
+    assert WORD not in cut_down(fits, NOBODY)["bcat"]
     out, looks, _ = counted(monkeypatch, of_categories(10, partners(traces.MOST_NEEDLES, each)))
     assert (out, looks) == (None, 0)
 
 
 def test_more_ids_than_anybodys_are_no_matter_where_all_may_go():
     free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), frozenset({"US-NY"}))))
-    assert filtering.lawful(of_categories(10, partners(1_000)), free) is not None
+    assert cut_down(of_categories(10, partners(1_000)), free) is not None
 
 
 @pytest.mark.parametrize(
@@ -470,19 +468,19 @@ def test_a_point_and_a_contact_stay_in_no_member_where_they_may_not_go(shown, te
     """Whosever they are: nobody has to name them in a person's place first. Where they may go they are no trace."""
     request = {"id": "1", "imp": [{"id": "1"}], "user": {"gender": text, "eids": [{"source": text, "uids": []}]}}
     answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.IP: Answer.DENY}
-    may = filtering.lawful(request, Leave(answers, NOBODY.strings))
+    may = cut_down(request, Leave(answers, NOBODY.strings))
     assert may["user"] == request["user"]
-    may_not = filtering.lawful(request, Leave(answers | {shown: Answer.DENY}, NOBODY.strings))
+    may_not = cut_down(request, Leave(answers | {shown: Answer.DENY}, NOBODY.strings))
     assert may_not["user"] == {"eids": [{"uids": []}]}
-    coarse = filtering.lawful(request, Leave(answers | {shown: Answer.COARSEN}, NOBODY.strings))
+    coarse = cut_down(request, Leave(answers | {shown: Answer.COARSEN}, NOBODY.strings))
     assert coarse["user"] == may_not["user"]
 
 
 def test_a_path_ends_before_a_point():
     request = {"id": "1", "imp": [{"id": "1"}], "site": {"page": f"https://w.example/at/{EXACT}/today"}}
-    assert filtering.lawful(request, NOBODY)["site"]["page"] == "https://w.example/at/"
+    assert cut_down(request, NOBODY)["site"]["page"] == "https://w.example/at/"
     hidden = {"id": "1", "imp": [{"id": "1"}], "site": {"page": "https://w.example/at/45%2E523064,-122%2E676483/today"}}
-    assert filtering.lawful(hidden, NOBODY)["site"] == {}
+    assert cut_down(hidden, NOBODY)["site"] == {}
 
 
 def test_a_coarse_point_a_version_and_a_price_are_no_traces():
