@@ -77,7 +77,7 @@ def sift(value: object, words: Vocabulary) -> SiftedKeywords:
             dropped[Why.UNREADABLE] += 1
             continue
         for keyword in _keywords([text]):
-            why = _why_not(keyword, words)
+            why = _never(keyword, words.sensitive) or (None if keyword in words.listed else Why.UNLISTED)
             if why is None:
                 kept.add(keyword)
             else:
@@ -92,10 +92,6 @@ def _keywords(texts: Iterable[str]) -> Iterator[str]:
         for part in unicodedata.normalize("NFKC", text).casefold().split(","):
             if words := part.split():
                 yield " ".join(words)
-
-
-def _why_not(keyword: str, words: Vocabulary) -> Why | None:
-    return _never(keyword, words.sensitive) or (None if keyword in words.listed else Why.UNLISTED)
 
 
 def _never(keyword: str, sensitive: frozenset[str]) -> Why | None:

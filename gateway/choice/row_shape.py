@@ -103,13 +103,10 @@ def tells_of_nobody(_: str, value: object) -> bool:
     text = value.strip()
     if DAY.fullmatch(text):
         return True
-    if len(text) > LONGEST_WORD or any(_has_number(each) for each in (text, spelling.decoded_text(text))):
+    digits = (sum(map(str.isdigit, each)) for each in (text, spelling.decoded_text(text)))
+    if len(text) > LONGEST_WORD or any(count >= FEWEST_DIGITS for count in digits):
         return False
     return not identity.says_who(value) and (text.isdigit() or not identity.could_be(value))
-
-
-def _has_number(text: str) -> bool:
-    return sum(map(str.isdigit, text)) >= FEWEST_DIGITS
 
 
 FEWEST_DIGITS = 10  # of a phone number without its country

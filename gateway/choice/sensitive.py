@@ -37,9 +37,9 @@ class Circle:
     radius_m: float
 
     def touches(self, latitude: float, longitude: float, margin_m: float) -> bool:
-        middle = (latitude + self.latitude) / 2
-        east, north = _offset(latitude, longitude, self.latitude, self.longitude, middle)
-        return math.hypot(east, north) <= self.radius_m + margin_m
+        shrink = math.cos(math.radians((latitude + self.latitude) / 2))  # a plane that is true halfway
+        east = _turned(self.longitude - longitude) * shrink * DEGREE_M
+        return math.hypot(east, (self.latitude - latitude) * DEGREE_M) <= self.radius_m + margin_m
 
     def box(self) -> tuple[float, float, float, float]:
         """South, north, west, east in degrees; west may lie below -180, east above 180."""
@@ -158,14 +158,6 @@ def on_earth(latitude: float, longitude: float) -> bool:
 def _turned(degrees: float) -> float:
     """A difference of longitudes, from -180 to 180."""
     return (degrees + 180.0) % 360.0 - 180.0
-
-
-def _offset(
-    latitude: float, longitude: float, to_latitude: float, to_longitude: float, at: float
-) -> tuple[float, float]:
-    """Metres east and north from one point to another, on a plane that is true at the latitude `at`."""
-    shrink = math.cos(math.radians(at))
-    return _turned(to_longitude - longitude) * shrink * DEGREE_M, (to_latitude - latitude) * DEGREE_M
 
 
 def _to_line(start: tuple[float, float], end: tuple[float, float]) -> float:

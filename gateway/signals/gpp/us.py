@@ -274,7 +274,8 @@ def refused_now(reading: Reading, section_ids: Collection[int] | None) -> frozen
     """What the sections that apply refuse in this request. One that is said to apply and is not in a readable string
     refuses sale, sharing and targeted ads, as Prebid.js has it.
     """
-    if reading.ok and any(_is_missing(number, reading) for number in section_ids or ()):
+    known = [BY_ID[number] for number in section_ids or () if number in BY_ID]
+    if reading.ok and any(section.name not in reading.sections for section in known):
         return FULL
     refused = NOTHING
     for name, fields in reading.sections.items():
@@ -282,10 +283,6 @@ def refused_now(reading: Reading, section_ids: Collection[int] | None) -> frozen
         if section is not None and (section_ids is None or section.id in section_ids):
             refused |= _refused(section, fields)
     return refused
-
-
-def _is_missing(number: int, reading: Reading) -> bool:
-    return number in BY_ID and BY_ID[number].name not in reading.sections
 
 
 def _refused(section: Section, fields: Fields) -> frozenset[Purpose]:
