@@ -209,7 +209,7 @@ class PostgresConnection:
         self, url: str, schema: str, host: int | None = None, *, writes: bool, boot: int | None = None,
         home: "Callable[[PostgresConnection], bool] | None" = None,
     ) -> None:  # fmt: skip
-        self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
+        self._schema, self.host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
         self._boot, self._renewed = boot, 0  # its row's `renewals`, as of the last proof
         self._sending: psycopg.Pipeline | None = None
         self.hosts = 1  # that may write, as of the last proof
@@ -236,11 +236,6 @@ class PostgresConnection:
         """A warning while something is committed: the wait for the standby is over before the standby has it."""
         if (notice.sqlstate or "").startswith("01"):
             self._doubt = notice.message_primary or "a warning"
-
-    @property
-    def host(self) -> int | None:
-        """The number of this machine."""
-        return self._host
 
     @property
     def in_transaction(self) -> bool:
@@ -332,7 +327,7 @@ class PostgresConnection:
             self._sending = self._stack.enter_context(self._db.pipeline())
         self._run("BEGIN")
         self._run(TURN)
-        rows = self._run(HOSTS, (self._host,)) if self._host is not None else None  # a statement of its own: it sees
+        rows = self._run(HOSTS, (self.host,)) if self.host is not None else None  # a statement of its own: it sees
         try:  # what was committed while that row was waited for
             if rows is not None:
                 self._prove_host(rows)
@@ -343,7 +338,7 @@ class PostgresConnection:
 
     def prove_host(self) -> None:
         """That the ledger may be answered from on this machine. Raises `sqlite3.Error`."""
-        self._prove_host(self._run(HOSTS, (self._host,)))
+        self._prove_host(self._run(HOSTS, (self.host,)))
 
     def _prove_host(self, rows: Rows) -> None:
         if not self._is_host(rows):
@@ -362,7 +357,7 @@ class PostgresConnection:
     def _is_host(self, rows: Rows) -> bool:
         renewed, self.hosts, self._version = rows.fetchone() or (None, 0, 0)
         self._renewed = renewed or 0
-        return self._host != NOBODY and renewed is not None
+        return self.host != NOBODY and renewed is not None
 
     def take_row(self, within: float) -> None:
         """From now on this boot renews this machine's row: at once where none does yet, else once the row stood still
@@ -374,10 +369,10 @@ class PostgresConnection:
             return
         seen = self._renewed
         over = time.monotonic() + (within if seen >= BOOTS * COUNTS else 0)
-        while self._is_host(self._run(HOSTS, (self._host,))) and self._renewed == seen:
+        while self._is_host(self._run(HOSTS, (self.host,))) and self._renewed == seen:
             if time.monotonic() >= over:
                 with self._turn():  # behind all that it commits
-                    self._run(TAKES, (self._host, self._unrenewed, seen))
+                    self._run(TAKES, (self.host, self._unrenewed, seen))
                 break
             time.sleep(LOOKS)
         self.prove_host()
@@ -390,19 +385,19 @@ class PostgresConnection:
     def is_ours(self) -> bool:
         """Whether this machine is one of the ledger's; of one that has none yet it is the first."""
         with self._turn():
-            self._run("INSERT INTO host (number) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM host)", (self._host,))
-        return self._is_host(self._run(HOSTS, (self._host,)))
+            self._run("INSERT INTO host (number) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM host)", (self.host,))
+        return self._is_host(self._run(HOSTS, (self.host,)))
 
     def join(self) -> None:
         """From now on this machine writes and answers too."""
         with self._turn():
-            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self._host,))
+            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self.host,))
 
     def take_over(self) -> None:
         """From now on this machine alone writes and answers."""
         with self._turn():
-            self._run("DELETE FROM host WHERE number <> $1", (self._host,))
-            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self._host,))
+            self._run("DELETE FROM host WHERE number <> $1", (self.host,))
+            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self.host,))
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -437,7 +432,7 @@ class PostgresConnection:
         durable then. Raises `sqlite3.Error`.
         """
         self.execute("BEGIN IMMEDIATE")
-        self._run(RENEWS, (self._host, applied, self._unrenewed, COUNTS))
+        self._run(RENEWS, (self.host, applied, self._unrenewed, COUNTS))
         found = self._run(head).fetchone()
         self.execute("COMMIT")
         return found
@@ -446,17 +441,17 @@ class PostgresConnection:
         """The same without a renewal, by one statement: what it saw is durable when this returns, for it was committed
         before. Returns the tree of the head; None: another boot renews the row, and nothing was said.
         """
-        return self._run(ACKNOWLEDGES, (self._host, applied, self._boot, COUNTS)).fetchone()
+        return self._run(ACKNOWLEDGES, (self.host, applied, self._boot, COUNTS)).fetchone()
 
     def wake_others(self) -> None:
         """Once the transaction is committed; a hint, which nobody relies on."""
         if self.hosts > 1:
-            self._run("SELECT pg_notify($1, $2)", (CHANNEL, str(self._host)))
+            self._run("SELECT pg_notify($1, $2)", (CHANNEL, str(self.host)))
 
     def heard(self, seconds: float) -> bool:
         """Whether within so many seconds another machine said that it committed something."""
         with _errors():
-            return any(payload != str(self._host) for payload in self._db.heard(seconds))
+            return any(payload != str(self.host) for payload in self._db.heard(seconds))
 
     def listen(self) -> None:
         """For `heard`."""

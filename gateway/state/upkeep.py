@@ -89,7 +89,8 @@ class HostState:
         self._opening = threading.Lock()
         self._left = False
         self._held_back = 0  # times
-        self._unswept = True  # a process that put one in force may have ended before it had swept
+        # One may lie there that another one took the place of: who put one in force may have ended before the sweep.
+        self.unswept = True
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -188,12 +189,7 @@ class HostState:
         """
         with contextlib.suppress(BlockingIOError, OSError), environment.making(self._data):
             environment.tidy_up(self._data / environment.STATE)
-            self._unswept = False
-
-    @property
-    def unswept(self) -> bool:
-        """Whether one may lie there that another one took the place of."""
-        return self._unswept
+            self.unswept = False
 
     def forget_gone(self) -> None:
         """Under the writers' lock, before pages are made anew without who went: nothing tells of them any more either.
@@ -332,7 +328,7 @@ class HostState:
                 environment.put_in_force(made)
                 with self._opening:  # never while the disk is waited for: a check may wait here, in the loop
                     self._held = self._followed = made
-                self._held_back, self._unswept = 0, True
+                self._held_back, self.unswept = 0, True
             except BaseException:
                 made.close()  # and it stays: it may be in force
                 raise
