@@ -31,7 +31,7 @@ from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate, bits_of, widened
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import Belongings, StandingPeople, is_unknown, named_by, people_of
-from gateway.ledger.acts.holders import had_since, released_since
+from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.transaction import JoinedPeople, Transaction
@@ -543,7 +543,7 @@ def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> To
 
 
 def _of_held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    own = {counted.key: had_since(tx, counted.key)}
+    own = {counted.key: since_when(tx)(counted.key)}
     for each in identified(tx, names_of(tx, (), own), own):
         if each.got.recipient == counted.recipient:  # what went despite a no came behind whatever it was told
             yield each._replace(got=each.got._replace(batch=tx.size)) if counted.outcome == DESPITE_NO else each

@@ -38,7 +38,9 @@ def store_in(folder: Path, said: str = "", *, owner: str = "") -> Store:
             f"[store] url is not where the ledger of {folder} is ({address.URL_FILE} in it says where): for a new"
             " installation run gateway migrate with this configuration; else set the url right"
         )
-    return _on_server(folder, owner or url) if url else SqliteStore(folder)
+    if not url:
+        return SqliteStore(folder)
+    return _postgres(folder, owner or url, address.host_in(folder), address.boot_in(folder))
 
 
 def name_store(folder: Path, url: str) -> None:
@@ -54,10 +56,6 @@ def name_store(folder: Path, url: str) -> None:
             f" address, write that into {folder / address.URL_FILE} with the service stopped"
         )
     address.name_url(folder, url)
-
-
-def _on_server(folder: Path, url: str) -> Store:
-    return _postgres(folder, url, address.host_in(folder), address.boot_in(folder))
 
 
 @lru_cache(64)  # its idle connections are used again

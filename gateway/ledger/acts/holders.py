@@ -43,11 +43,6 @@ def since_when(tx: Transaction) -> Callable[[bytes], int]:
     return lambda key: (get(key) or EMPTY).since
 
 
-def had_since(tx: Transaction, key: bytes) -> int:
-    """The same of one."""
-    return since_when(tx)(key)
-
-
 def _forms(told: Relations, key: bytes) -> dict[bytes, int]:
     """Whoever gives back one form of it gives back all that were known by then: names, and the other spellings of a
     mailbox. Each since which entry.
@@ -81,12 +76,8 @@ def last_outs_at(db: sqlite3.Connection, people: StandingPeople, keys: Iterable[
 
 def own_outs_at(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[Purpose, int]:
     """The same from what was said of each key alone: for pages, whose account may have a thousand browsers."""
-    return _latest(db, (_own_outs(db, key) for key in keys))
-
-
-def _own_outs(db: sqlite3.Connection, key: bytes) -> dict[Purpose, int]:
-    """As `reading.last_outs`."""
-    return reading.outs_since(Slate(folded_alone(db, {key}).get).row(key), released_since(db, key))
+    own = ((Slate(folded_alone(db, {key}).get).row(key), released_since(db, key)) for key in keys)
+    return _latest(db, (reading.outs_since(row, since) for row, since in own))
 
 
 def _latest(db: sqlite3.Connection, outs: Iterable[Mapping[Purpose, int]]) -> dict[Purpose, int]:

@@ -165,19 +165,19 @@ def read_last_verify(folder: Path) -> LastVerify | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
 class NightlyVerify:
     """The alarm of one folder."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
-        self._folder = folder
-        self._clock = clock
+    folder: Path
+    clock: Callable[[], datetime]
 
     def alarms(self) -> list[str]:
         """What somebody has to look at; empty where the last one passed, or none was ever kept."""
         try:
-            last = read_last_verify(self._folder)
+            last = read_last_verify(self.folder)
         except (OSError, msgspec.DecodeError) as error:
-            return [f"{self._folder / LAST_VERIFY} cannot be read ({error}); make it anew: gateway verify --keep"]
+            return [f"{self.folder / LAST_VERIFY} cannot be read ({error}); make it anew: gateway verify --keep"]
         if last is None:
             return []
         day = f"{last.at.astimezone(UTC):%Y-%m-%d %H:%M} (UTC)"
@@ -185,7 +185,7 @@ class NightlyVerify:
             return [
                 f"the ledger was found different, or unreadable, at {day}; see gateway verify; gateway help restore"
             ]
-        if abs(self._clock() - last.at) > VERIFY_LATE:  # kept while a clock was ahead it is no word of tonight
+        if abs(self.clock() - last.at) > VERIFY_LATE:  # kept while a clock was ahead it is no word of tonight
             return [
                 f"nobody has verified the ledger since {day}: the nightly backup fails or is gone; gateway help backup"
             ]
