@@ -17,6 +17,8 @@ from typing import Any
 
 import jwt
 
+from gateway.keys.secret_files import Stamp, stamp_of
+
 ALGORITHMS = ("EdDSA", "ES256", "RS256")  # RFC 8725 section 3.1: a closed list; no shared secrets, no "none"
 LIFE = 600  # seconds between iat and exp at most
 SKEW = 300  # seconds that the backend's clock may be off (I8)
@@ -58,7 +60,7 @@ class Assertions:
         self._file = file
         self._audience = audience
         self._looked = 0.0
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: Stamp | None = None
         self._keys: list[jwt.PyJWK] = []
 
     def read(self, text: object, now: int) -> Assertion | None:
@@ -116,8 +118,7 @@ class Assertions:
     def _reload(self, file: Path) -> None:
         """A file that is gone or broken while we run leaves nobody believed: what opens fails closed."""
         try:
-            stat = file.stat()
-            stamp = (stat.st_mtime_ns, stat.st_ino)
+            stamp = stamp_of(file)
             if stamp != self._stamp:
                 self._keys, self._stamp = keys_of(file), stamp
         except (OSError, KeysUnreadable):

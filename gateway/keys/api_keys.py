@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.disk import locked, write_durably
-from gateway.keys.secret_files import digest
+from gateway.keys.secret_files import Stamp, digest, stamp_of
 
 FILE, LOCK = "api_keys.json", ".api_keys.lock"
 DAYS = "api_key_days.json"  # when each was made; apart, for an older version reads no key with a member more
@@ -26,7 +26,7 @@ SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
 EXPIRY = re.compile(r"[0-9]{1,12}")
 TEST = "test_"  # what keys of an installation begin with that is not in production (I24)
 RELOAD = 0.5  # seconds
-UNREAD = (-1, -1)  # the stamp of no file
+UNREAD = (-1, -1, -1)  # the stamp of no file
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -53,7 +53,7 @@ class Credentials:
         self._path = folder / FILE
         self._dev = dev
         self._looked = 0.0
-        self._stamp: tuple[int, int] | None = UNREAD
+        self._stamp: Stamp | None = UNREAD
         self._keys: dict[str, ApiKey] = {}
         self._shown: dict[str | bytes, ApiKey] = {}  # by what showed them, until the keys change
 
@@ -84,11 +84,7 @@ class Credentials:
         return key
 
     def _reload(self) -> None:
-        try:
-            stat = self._path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_ino)
-        except FileNotFoundError:
-            stamp = None
+        stamp = stamp_of(self._path)
         if stamp != self._stamp:
             keys = {key.id: key for key in read_api_keys(self._path.parent)}
             self._keys = keys | ({DEV.id: DEV} if self._dev else {})

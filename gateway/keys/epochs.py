@@ -26,6 +26,7 @@ from typing import IO, Any
 
 from gateway.disk import write_durably
 from gateway.keys import seals
+from gateway.keys.secret_files import Stamp, stamp_of
 
 FILE = "epochs.json"
 ASIDE = f"{FILE}.unread-"
@@ -68,7 +69,7 @@ class Epochs:
     def __init__(self, folder: Path, wraps: tuple[bytes, ...], *, at_once: bool = True) -> None:
         self._path = folder / FILE
         self._wraps = wraps
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._keys = dict[int, bytes | None]()
         self.all: tuple[Epoch, ...] = ()  # oldest first
         if at_once:
@@ -76,16 +77,9 @@ class Epochs:
 
     def refresh(self) -> None:
         """What another process changed. Raises OSError where it cannot be read now, and then the next one looks too."""
-        while (seen := self._look()) != self._seen:  # until what was read is what is there
+        while (seen := stamp_of(self._path)) != self._seen:  # until what was read is what is there
             self.all, self._keys = read_epochs(self._path), {}
             self._seen = seen
-
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            stat = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
     @property
     def newest(self) -> Epoch | None:
@@ -242,21 +236,21 @@ def _text(epochs: Iterable[Epoch]) -> bytes:
     return json.dumps({"epochs": rows}, indent=1).encode()
 
 
+@dataclass(frozen=True, slots=True)
 class EpochsAlarm:
     """That the file of a folder cannot be read, or one lies aside, for /readyz?strict; the door of health asks it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def alarms(self) -> list[str]:
         """What somebody has to look at; empty where all is well."""
         found = list[str]()
         try:
-            found += [_said_of(path) for path in laid_aside(self._folder)]
-            read_epochs(self._folder / FILE)
+            found += [_said_of(path) for path in laid_aside(self.folder)]
+            read_epochs(self.folder / FILE)
         except OSError as error:
             found.append(
-                f"{self._folder / FILE} cannot be read ({error.strerror}), and until the service's user can read it"
+                f"{self.folder / FILE} cannot be read ({error.strerror}), and until the service's user can read it"
                 " opt-outs are kept beside the ledger and nothing else is entered: gateway help restore"
             )
         return found

@@ -111,7 +111,6 @@ class Vault:
         self.epochs = Epochs(folder, wraps)
         self.shared = SharedEpochs(self.epochs)
         self._db = _connected(folder, owner)
-        self._refuse_anothers()
         self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
@@ -130,13 +129,11 @@ class Vault:
     def _is_new(self) -> bool:
         return not self._version() and not self._db.execute("SELECT 1 FROM sqlite_schema").fetchone()
 
-    def _refuse_anothers(self) -> None:
+    def _refuse_others(self) -> None:
+        """Before anything is written."""
         if not disk.is_file(self._db) and not cast("PostgresConnection", self._db).is_ours():
             self._db.close()
             raise VaultRefused("the persons' keys are another machine's: gateway migrate --join")
-
-    def _refuse_others(self) -> None:
-        """Before anything is written."""
         if not self._is_new() and (found := self._version()) != FORM_VERSION:  # in this order: others may just make it
             self._db.close()
             if found == MOVED:
@@ -205,10 +202,8 @@ class Vault:
 
     def _row(self, made: PersonKeys) -> tuple[bytes, bytes, bytes, int]:
         person, epoch = made.person, self._pooled
-        boxes = [
-            self._wrap(epoch, label + person, key) for label, key in ((LABEL, made.details), (OPENINGS, made.openings))
-        ]
-        return person, boxes[0], boxes[1], epoch
+        details = self._wrap(epoch, LABEL + person, made.details)
+        return person, details, self._wrap(epoch, OPENINGS + person, made.openings), epoch
 
     def _in_force(self) -> int:
         """The epoch that new keys are wrapped by. Where there is none yet, or somebody began one whose key only newer
@@ -252,12 +247,8 @@ class Vault:
 
     def keys(self, person: bytes) -> PersonKeys:
         """The keys of an id, None for each that was destroyed or that this installation's keys do not open."""
-        row = self._db.execute("SELECT wrapped, openings, epoch FROM person WHERE id = ?", (person,)).fetchone()
-        if row is None:
-            return PersonKeys(person, None, None)
-        wrapped, openings, epoch = row
-        details, opens = self._unwrap(epoch, LABEL + person, wrapped), self._unwrap(epoch, OPENINGS + person, openings)
-        return PersonKeys(person, details, opens)
+        row = self._db.execute("SELECT epoch, id, wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
+        return self._opened(*row) if row else PersonKeys(person, None, None)
 
     def is_lost(self, person: bytes) -> bool:
         """Whether one of its keys cannot be opened and was not destroyed."""
@@ -290,18 +281,13 @@ class Vault:
             details = seals.open_many(key, ((LABEL + person, box) for person, box, _ in rows))
             opens = seals.open_many(key, ((OPENINGS + person, box) for person, _, box in rows))
         except seals.OpeningFailed:  # some are another installation's
-            return self._each_of(epoch, rows)
+            known = (self._opened(epoch, *row) for row in rows)
+            return [(each.person, (each.details, each.openings)) for each in known if each.details and each.openings]
         return zip((row[0] for row in rows), zip(details, opens, strict=True), strict=True)
 
-    def _each_of(
-        self, epoch: int, rows: Iterable[tuple[bytes, bytes, bytes]]
-    ) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
-        for person, *boxes in rows:
-            details, keys = (
-                self._unwrap(epoch, label + person, box) for label, box in zip((LABEL, OPENINGS), boxes, strict=True)
-            )
-            if details and keys:
-                yield person, (details, keys)
+    def _opened(self, epoch: int, person: bytes, wrapped: bytes, openings: bytes) -> PersonKeys:
+        details = self._unwrap(epoch, LABEL + person, wrapped)
+        return PersonKeys(person, details, self._unwrap(epoch, OPENINGS + person, openings))
 
     def rewrap(self, ledger: sqlite3.Connection | None = None) -> int:
         """Wraps every key by a new epoch, and the epochs' by the installation's newest wrapping key, durably: whoever

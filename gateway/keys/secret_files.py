@@ -198,6 +198,18 @@ def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
     write_durably(folder / SECRETS, json.dumps({**text, "days": days}, indent=1).encode(), exclusive=exclusive)
 
 
+Stamp = tuple[int, int, int]  # what changes with a file that is read again
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """None where there is no such file."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 def digest(secret: str) -> str:
     """How the secret of an API key is stored: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
