@@ -8,6 +8,7 @@ import getpass
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -126,7 +127,8 @@ def _proof(house: House, message: str) -> str:
 def _lines(house: House, state: str | None, *, as_json: bool) -> Iterator[str]:
     if not state:
         for found in asyncio.run(house.telling.open()):
-            yield json.dumps(_open_members(found)) if as_json else _open_line(found)
+            told = asdict(found) | {"oldest": found.oldest.isoformat(timespec="seconds")}
+            yield json.dumps(told) if as_json else _open_line(found)
         return
     for each, deadline in _listed(house, state):
         yield json.dumps(_members(each, deadline)) if as_json else _line(each, deadline)
@@ -161,17 +163,6 @@ def _line(each: Listed, deadline: datetime) -> str:
         f"{name_of(each.id)}  {each.recipient}  {each.word}  {each.state}  {last}{due}, received"
         f" {moment(each.received):%Y-%m-%d}, by {deadline:%Y-%m-%d}"
     )
-
-
-def _open_members(found: Open) -> dict[str, object]:
-    return {
-        "recipient": found.recipient,
-        "pending": found.pending,
-        "failed": found.failed,
-        "overdue": found.overdue,
-        "oldest": found.oldest.isoformat(timespec="seconds"),
-        "gone": found.gone,
-    }
 
 
 def _open_line(found: Open) -> str:
