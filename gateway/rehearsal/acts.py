@@ -19,7 +19,6 @@ import orjson
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.rehearsal.stage import PLACE, Cast, NotTaken, Person, Stage, patiently, taken
-from gateway.signals import adchoices
 from gateway.terms import SIGNAL_PURPOSES, Source
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
@@ -209,7 +208,7 @@ TC = "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA"  # consents to nothing
 AC = "1~"  # to nobody
 US_PRIVACY = "1YYN"
 GPP = strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}))).gpp
-ADCHOICES = adchoices.write_adchoices(1_764_000_000, preference=0)  # no to all participants
+ADCHOICES = "BaSSBAAAAAAA"  # no to all participants
 
 
 def _json(value: object) -> str:

@@ -12,12 +12,12 @@ here is ever an opt-in.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.signals import bits
-from gateway.signals.bits import Bits, Unreadable, number_bits
+from gateway.signals.bits import Bits, Unreadable
 from gateway.signals.heard import Choices, Reading, stated
 from gateway.terms import AD_CHOICE_PURPOSES, Malformed, Purpose, Stated
 
@@ -36,8 +36,6 @@ STATUS_BITS = 4
 STATED = {0: Stated.OPTED_OUT, 1: Stated.ALLOWED, 2: Stated.UNKNOWN}
 STRICTEST_FIRST = (Stated.OPTED_OUT, Stated.UNKNOWN, Stated.ALLOWED)
 LEGIBLE = re.compile("[A-Za-z0-9_-]*")
-
-Record = tuple[int, int]
 
 
 def read_adchoices(
@@ -98,28 +96,6 @@ def limited_categories(reading: Reading) -> list[int]:
     """The numbers of the interest categories that the person does not want to be targeted by."""
     fields: Mapping[str, Any] = reading.sections.get(SECTION, {})
     return [number for number, preference in fields.get("Categories", ()) if preference == 0]
-
-
-def write_adchoices(
-    timestamp: int, preference: int = 2, participants: Iterable[Record] = (), categories: Iterable[Record] = ()
-) -> str:
-    """The string of one statement: `timestamp` in seconds since 1970, `preference` of all participants, records of
-    (number, status), each status as in `STATED`. Raises `ValueError` where a number does not fit its field.
-    """
-    lists = [[*participants], [*categories]]
-    if not {preference, *(status for records in lists for _, status in records)} <= STATED.keys():
-        raise ValueError(f"a status is one of {', '.join(map(str, STATED))}")
-    values = (VERSION, timestamp, preference)
-    head = [number_bits(value, width) for value, (_, width) in zip(values, NUMBERS, strict=True)]
-    string = bits.text_of("".join([*head, *map(_list_bits, lists)]))
-    if len(string) > bits.MAX_CHARACTERS:
-        raise ValueError(f"{len(string)} characters are more than any reader takes")
-    return string
-
-
-def _list_bits(records: list[Record]) -> str:
-    pairs = [number_bits(number, ID_BITS) + number_bits(status, STATUS_BITS) for number, status in records]
-    return number_bits(len(pairs), COUNT_BITS) + "".join(pairs)
 
 
 Kind = tuple[str, str]  # the kind, and the source that an eid is of

@@ -6,12 +6,13 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from support.adchoices import write_adchoices
 from support.examples import examples
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.cli.root import group
 from gateway.cli.signals import meaning
-from gateway.signals import adchoices, gpp
+from gateway.signals import gpp
 from gateway.terms import SIGNAL_PURPOSES
 
 QUICKLY = examples(60)
@@ -24,7 +25,7 @@ VALID = {
     "tcf": (REFUSES, EVERYTHING),
     "usp": ("1YYN", EVERYTHING),
     "ac": ("1~", ADS),
-    "adchoices": (adchoices.write_adchoices(1_764_000_000, preference=0), ADS),
+    "adchoices": (write_adchoices(1_764_000_000, preference=0), ADS),
     "cookies": ("a=b; cookieyes-consent=consent:no,action:yes,advertisement:no", ADS),
 }
 FORMS = list(VALID)

@@ -12,13 +12,14 @@ from urllib.parse import quote
 
 import pytest
 from support import inside
+from support.adchoices import write_adchoices
 from support.people import gaid, named
 from support.signals import TC_CONSENT, TC_NOT_PRECISE
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import BrowserCookie
-from gateway.signals import adchoices, gpp
+from gateway.signals import gpp
 from gateway.signals.cmp_cookies import EXACT, PREFIXES, forms
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -27,7 +28,7 @@ HARMLESS = "theme=dark"
 GPP = strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}))).gpp
 TEXTS = {"us_privacy": "1YYN", "gpp": GPP, "tc": "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA", "ac": "1~"}
 REASONS = {"us_privacy": "us_privacy", "gpp": "gpp", "tc": "tcf", "ac": "additional_consent"}
-ADCHOICES = adchoices.write_adchoices(1_764_000_000, preference=0)
+ADCHOICES = write_adchoices(1_764_000_000, preference=0)
 # Purposes that the site numbers itself; the operator names them.
 CONFIG = '[consent_tools]\ntypo3 = {group-2 = "ads"}\nconsentmanager = {3 = "sale"}\n'
 # Ids and ciphertexts, which nobody but the tool's own server can read: their presence is no opt-out.

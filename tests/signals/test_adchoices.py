@@ -5,10 +5,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.adchoices import write_adchoices
 from support.times import within
 
 from gateway.signals import adchoices, bits
-from gateway.signals.adchoices import LISTS, SECTION, read_adchoices, write_adchoices
+from gateway.signals.adchoices import LISTS, SECTION, read_adchoices
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Stated
 
 OURS = 7
@@ -224,24 +225,6 @@ def test_whatever_is_written_is_read_back(timestamp, preference, participants, c
         "Participants": [list(record) for record in participants],
         "Categories": [list(record) for record in categories],
     }
-
-
-UNWRITABLE = {
-    "before 1970": (-1,),
-    "after 2106": (2**32,),
-    "global status": (NOW, 3),
-    "participant": (NOW, LIMIT, [(4096, ALLOW)]),
-    "participant's status": (NOW, LIMIT, [(1, 3)]),
-    "category's status": (NOW, LIMIT, [], [(1, 9)]),
-    "too many records": (NOW, LIMIT, [(1, ALLOW)] * 4096),
-    "too long": (NOW, LIMIT, [(1, ALLOW)] * 4000, [(1, ALLOW)] * 4000),
-}
-
-
-@pytest.mark.parametrize("statement", UNWRITABLE.values(), ids=UNWRITABLE)
-def test_a_statement_that_no_reader_would_take_is_not_written(statement):
-    with pytest.raises(ValueError, match=r"fit|status|characters"):
-        write_adchoices(*statement)
 
 
 def test_the_carriers_are_called_as_in_the_specification():

@@ -5,6 +5,7 @@ import json
 from http.cookies import SimpleCookie  # noqa: TID251 - as what others write with, never to read
 
 import pytest
+from support.adchoices import write_adchoices
 from support.signals import (
     ADCHOICES_ALLOWED,
     ADCHOICES_OUT,
@@ -22,7 +23,7 @@ from support.signals import (
     web,
 )
 
-from gateway.signals import adchoices, gpp
+from gateway.signals import gpp
 from gateway.signals.cmp_cookies import values
 from gateway.signals.gpp.layouts import SECTIONS
 from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
@@ -264,7 +265,7 @@ def test_a_header_that_others_use_too_is_a_persons_choice_only_where_it_is_whole
 
 
 def test_an_opt_out_from_one_participant_counts_only_for_that_one():
-    named = ("x-adchoices", adchoices.write_adchoices(SECONDS, 2, [(7, 0), (8, 1)]))
+    named = ("x-adchoices", write_adchoices(SECONDS, 2, [(7, 0), (8, 1)]))
     assert web(named, hearing=Hearing(participant=7)).denied == ADS
     assert web(named, hearing=Hearing(participant=7, ad_choice_purposes=FULL)).denied == FULL
     assert web(named, hearing=Hearing(participant=8)).denied == frozenset()

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.adchoices import write_adchoices
 from support.people import GAID, email
 
 from gateway.choice import identity
@@ -98,12 +99,12 @@ def test_a_wish_to_limit_any_category_is_an_opt_out_for_we_cannot_follow_it_sing
     ],
 )
 def test_a_preference_may_be_an_adchoices_signal(statement, limited):
-    assert wish(adchoices.write_adchoices(*statement)) == {limited}
+    assert wish(write_adchoices(*statement)) == {limited}
 
 
 def test_a_broken_signal_counts_where_an_opt_out_was_read_in_it_and_is_malformed_else():
-    assert wish(adchoices.write_adchoices(1, LIMIT) + "==") == {True}
-    assert wish(adchoices.write_adchoices(1, ALLOW) + "==") == Malformed("token_choices", "preference")
+    assert wish(write_adchoices(1, LIMIT) + "==") == {True}
+    assert wish(write_adchoices(1, ALLOW) + "==") == Malformed("token_choices", "preference")
     assert wish("010x") == Malformed("token_choices", "preference")
 
 

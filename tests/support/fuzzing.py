@@ -14,6 +14,7 @@ from gateway.signals import adchoices, additional_consent, cmp_cookies, gpp, hea
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import KeptFor
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Source, Stated
+from support.adchoices import write_adchoices
 from support.signals import INDUSTRY
 from support.strings import STRANGE, damaged, eu_fields, gpp_string, us_privacy_fields
 
@@ -155,7 +156,7 @@ def _us_privacy(random):
 
 def _adchoices(random):
     records = [(random.randint(1, 4000), random.choice([0, 1, 2])) for _ in range(random.randint(0, 4))]
-    return adchoices.write_adchoices(random.randint(0, 2**32 - 1), random.choice([0, 1, 2]), records, records[:1])
+    return write_adchoices(random.randint(0, 2**32 - 1), random.choice([0, 1, 2]), records, records[:1])
 
 
 def _tool_value(random):

@@ -6,10 +6,11 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from gateway.signals import adchoices, gpp, industry_cookies, tcf
+from gateway.signals import gpp, industry_cookies, tcf
 from gateway.signals.gpp.layouts import BY_NAME
 from gateway.signals.hear import SHIPPED, from_web
 from support import strings
+from support.adchoices import write_adchoices
 
 WHEN = "2026-11-24T12:00:00.000Z"
 SECONDS = 1_795_521_600  # the same
@@ -64,7 +65,7 @@ TC_NOT_PRECISE = tc_string(SpecialFeatureOptins=[False] + [True] * (strings.SPEC
 GPP_OUT, GPP_ALLOWED = gpp_string("usnat", SaleOptOut=1), gpp_string("usnat")
 GPP_GPC = gpp_string("usca", Gpc=True)
 GPP_GPC_OF_INDIANA = gpp_string("usin") + ".YA"  # a subsection that Indiana does not have
-ADCHOICES_OUT, ADCHOICES_ALLOWED = adchoices.write_adchoices(SECONDS, 0), adchoices.write_adchoices(SECONDS, 1)
+ADCHOICES_OUT, ADCHOICES_ALLOWED = write_adchoices(SECONDS, 0), write_adchoices(SECONDS, 1)
 
 OPT_OUTS: dict[str, list[object]] = {
     "gpc": ["1", 1, True],

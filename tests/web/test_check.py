@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
+from support.adchoices import write_adchoices
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.consent.check import Checks
 from gateway.keys import api_keys
-from gateway.signals import adchoices, gpp
+from gateway.signals import gpp
 from gateway.signals.gpp import layouts as gpp_layouts
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -333,7 +334,7 @@ async def test_without_a_contract_nothing_goes(tmp_path):
         ({"ac": "1~"}, "additional_consent"),
         ({"ac": "2~~dv.1.5"}, "additional_consent"),
         ({"ac": "3~1"}, "malformed_signal"),
-        ({"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0)}, "ad_choices"),
+        ({"adchoices": write_adchoices(1_764_000_000, preference=0)}, "ad_choices"),
         ({"adchoices": "*"}, "malformed_signal"),
         ({"cookies": "optout=1"}, "ad_choices"),
         ({"cookies": f"euconsent-v2={REFUSES}"}, "tcf"),
@@ -361,7 +362,7 @@ async def test_a_signal_in_the_ad_call_denies_and_so_does_one_that_cannot_be_rea
                                      {"us_privacy": "${US_PRIVACY}"}, {"gpp": ""}, {"gpp": "${GPP_STRING_123}"},
                                      {"gpp": "DBAA", "gpp_sid": [-1]}, {"gpp": CALIFORNIA_YES}, {"ac": "1~7"},
                                      {"tc": REFUSES, "gdpr": 0}, {"stored": {}}, {"stored": {"gad_rdp": 0}},
-                                     {"adchoices": adchoices.write_adchoices(0, preference=1)}, {"cookies": "optout=0"},
+                                     {"adchoices": write_adchoices(0, preference=1)}, {"cookies": "optout=0"},
                                      {"lmt": 0}, {"att": 3}, {"dnt": "0"}, {"cookies": "a=b"},
                                      {"gdpr": 0, "gpp_sid": [8]}])  # fmt: skip
 async def test_a_call_that_says_nothing_is_not_taken_for_a_no(quiet, signals):
@@ -375,7 +376,7 @@ async def test_a_signal_never_lifts_a_choice(keyed):
 
 
 async def test_an_allow_in_one_signal_takes_nothing_from_a_no_in_another(quiet):
-    yes = {"us_privacy": "1YNN", "gpp": CALIFORNIA_YES, "adchoices": adchoices.write_adchoices(0, preference=1)}
+    yes = {"us_privacy": "1YNN", "gpp": CALIFORNIA_YES, "adchoices": write_adchoices(0, preference=1)}
     assert (await ask(quiet, signals=yes | {"ac": "1~"}))["data"] == DENY
     assert (await ask(quiet, signals=yes))["data"]["ad_id"] == "allow"  # control
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
+from support.adchoices import write_adchoices
 from support.door import Door, today, value_of
 from support.people import GAID, named, phone
 
@@ -602,7 +603,7 @@ async def test_an_operator_may_have_the_site_told_by_header_what_is_on_record_an
 
 @pytest.mark.parametrize("header", ["X-AdChoices", "Cookie2"])
 async def test_what_a_persons_adchoices_extension_sends_is_remembered(door, header):
-    signal = adchoices.write_adchoices(1_764_000_000, preference=0)
+    signal = write_adchoices(1_764_000_000, preference=0)
     answer = await door.send([(header, signal), ("Sec-Fetch-Mode", "navigate")])
     assert door.site.consent == f"{ALL_NO}, status=honored"
     assert door.opened(answer.headers["set-cookie"]).denied == set(AD_CHOICE_PURPOSES)
@@ -723,7 +724,7 @@ async def test_every_page_varies_by_the_signal_and_keeps_what_the_site_said(hous
 
 @pytest.mark.parametrize(
     "way",
-    [{"cookie": "usprivacy=1YYN"}, {"DNT": "1"}, *({name.decode(): adchoices.write_adchoices(0, preference=0)} for name in adchoices.HEADERS)],
+    [{"cookie": "usprivacy=1YYN"}, {"DNT": "1"}, *({name.decode(): write_adchoices(0, preference=0)} for name in adchoices.HEADERS)],
     ids=repr,
 )  # fmt: skip
 async def test_a_page_of_nobodys_is_kept_for_nobody_who_would_have_been_heard_by_another_header(house, way):
@@ -759,7 +760,7 @@ async def test_no_shared_cache_keeps_a_page_that_one_persons_cookie_account_or_s
 
 @pytest.mark.parametrize(
     "way",
-    [{"cookie": "usprivacy=1YYN"}, {"cookie": DEFAULT}, {"DNT": "1"}, {"X_AdChoices": adchoices.write_adchoices(0, preference=0)}],
+    [{"cookie": "usprivacy=1YYN"}, {"cookie": DEFAULT}, {"DNT": "1"}, {"X_AdChoices": write_adchoices(0, preference=0)}],
     ids=repr,
 )  # fmt: skip
 async def test_no_shared_cache_keeps_a_page_that_a_signal_beyond_the_header_had_a_part_in(house, way):

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from support import inside
+from support.adchoices import write_adchoices
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from support.signals import TC_CONSENT, TC_WITHOUT_ANY
 
@@ -17,7 +18,7 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.keys import api_keys
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.office_acts import ListedRequest, ListPart
-from gateway.signals import adchoices, gpp
+from gateway.signals import gpp
 from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
@@ -292,7 +293,7 @@ async def test_an_industry_opt_out_of_ads_is_on_record_with_all_three_and_its_en
     keyed, tmp_path
 ):
     """R3, R25."""
-    answer = await observe(keyed, {"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0)})
+    answer = await observe(keyed, {"adchoices": write_adchoices(1_764_000_000, preference=0)})
     assert answer.json()["standing"] == NO
     assert answer.json()["store"]["gad_rdp"] == 1
     assert leaves(tmp_path / "data")[-1]["p"] == ["sharing", "targeted_ads"]
@@ -300,9 +301,7 @@ async def test_an_industry_opt_out_of_ads_is_on_record_with_all_three_and_its_en
 
 async def test_of_several_signals_the_one_that_says_most_is_the_one_in_the_ledger(keyed, tmp_path):
     """The others would add nothing, and an entry never says that a source said more than it did."""
-    await observe(
-        keyed, {"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0), "us_privacy": "1YYN", "gpp": OUT}
-    )
+    await observe(keyed, {"adchoices": write_adchoices(1_764_000_000, preference=0), "us_privacy": "1YYN", "gpp": OUT})
     told = [(leaf["src"], leaf["p"]) for leaf in leaves(tmp_path / "data") if leaf["e"] == "opt_out"]
     assert told == [("us_privacy", [*NO])]
 

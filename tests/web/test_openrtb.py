@@ -6,15 +6,15 @@ import json
 
 import pytest
 from support import inside
+from support.adchoices import write_adchoices
 from support.people import gaid
 from support.service import service
 
-from gateway.signals import adchoices
 from gateway.web.api import openrtb
 
 pytestmark = pytest.mark.anyio
 MARK = "marker-of-a-person"
-AD_CHOICES_NO, AD_CHOICES_YES = (adchoices.write_adchoices(1_764_000_000, preference=each) for each in (0, 1))
+AD_CHOICES_NO, AD_CHOICES_YES = (write_adchoices(1_764_000_000, preference=each) for each in (0, 1))
 BAG_OF_CONSENT, OTHER_BAG = "ConsentedProvidersSettings", "consented_providers_settings"
 
 

@@ -1,15 +1,16 @@
 """Each signal that a call may carry has its places in a bid request too, and counts there as it does in a call."""
 
 import pytest
+from support.adchoices import write_adchoices
 
 from gateway.choice.openrtb import reading
-from gateway.signals import adchoices, device
+from gateway.signals import device
 from gateway.signals.hear import STRINGS, from_call
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 NO: dict[str, object] = {
     "us_privacy": "1YYN", "gpp": "DBABLA~BVVVVVVVVmA.QA", "tc": "CPwAAAAPwAAAAAGABCENAdEgAAAAAAAAAAAAAAAAAAAA", "ac": "1~",
-    "adchoices": adchoices.write_adchoices(1_764_000_000, preference=0),
+    "adchoices": write_adchoices(1_764_000_000, preference=0),
     "gpc": "1", "lmt": 1, "dnt": 1, "att": 2,
 }  # fmt: skip
 BESIDE = {"gdpr", "gpp_sid"}  # say nothing by themselves
