@@ -27,7 +27,7 @@ from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import PUT_OFF, Left
 from gateway.ledger import entry
 from gateway.ledger.acts import records
-from gateway.ledger.acts.holders import had_since, released_since, since_when
+from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
@@ -120,7 +120,7 @@ def _last_of_then(tx: Transaction, one: Counted) -> int:
     """The last entry before the first that told, since it was answered, whose its key is from then on; nearly always
     there is none, and then all of them count.
     """
-    first, given_back = tx.size, had_since(tx, one.key)
+    first, given_back = tx.size, since_when(tx)(one.key)
     while given_back and (said := tx.db.execute(SAID_AT, (given_back - 1,)).fetchone()) and said[0] >= one.at:
         first = given_back - 1
         given_back = released_since(tx.db, one.key, first)
