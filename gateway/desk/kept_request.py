@@ -14,6 +14,7 @@ from typing import Any
 from gateway.choice import identity
 from gateway.choice.identity import NormalIdentifier, kinds
 from gateway.desk import late_noes, recipients_to_tell
+from gateway.desk.late_noes import LateWord
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links, records
 from gateway.ledger.acts.folded_people import named_by
@@ -52,15 +53,12 @@ class KeptRequest:
             still = [each for each in listed if each.key not in passed and each.key not in self._perhaps_read]
             account = next((each for each in listed if each.is_account), None)
             links.tie(tx, account, still, milliseconds(self.choice.at))
-        said = [(subject, self.choice) for subject in self.subjects]
-        said = late_noes.as_of_then(tx, said, passed) if passed else said
+        words = [LateWord(subject, self.choice) for subject in self.subjects]
         if late:
-            late_noes.stay_where_it_was(tx, said, self.choice)
-        if self.signal:
-            heard = [recipients_to_tell.hear_and_tell(tx, *each, self.request) for each in said]
-            return [written for written in heard if written]
-        written = [recipients_to_tell.write_and_tell(tx, *each, self.request) for each in said]
-        return written[: len(self.subjects)]  # no answer tells that there are others
+            words = late_noes.as_of_then(tx, words, passed)
+        enter = late_noes.hear_word if self.signal else late_noes.write_word
+        written = [enter(tx, word, self.request) for word in words]
+        return [each for each in written[: len(self.subjects)] if each]  # no answer tells that there are others
 
     @property
     def _perhaps_read(self) -> set[bytes]:

@@ -6,7 +6,8 @@ the no would have gone to the account that had the number, and stayed on the num
 goes to nobody. Entered as if it were said now it would reach the stranger who has the number next, and not whoever
 said it. So the accounts that had what it names say it too; and of what was given back since it is entered as somebody's
 who has it no more, and stays with the number as a no of somebody forgotten does: it denies there, and goes to nobody.
-So it is with what an account had that says no itself: it denies, though the account has it no more.
+So it is with what an account had that says no itself: it denies, though the account has it no more. What stays so is
+told with the entry by which it stays, and goes when that is voided.
 """
 
 import os
@@ -16,12 +17,12 @@ from typing import NamedTuple
 
 from gateway.desk import recipients_to_tell
 from gateway.fold.kin import family, mailbox_names, roads
-from gateway.fold.record import KeptNo, Record
+from gateway.fold.record import KeptNo
 from gateway.fold.state import Slate, widened
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.schema import rows_of
-from gateway.ledger.subjects import DIGEST, RESIDES, Choice, Subject, milliseconds
+from gateway.ledger.subjects import DIGEST, RESIDES, Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
 
 KEY = 16  # bytes
@@ -50,49 +51,74 @@ def passed_on(tx: Transaction, subjects: Iterable[Subject], choice: Choice) -> M
     return {key: passed for key, passed in found.items() if any(passed)}
 
 
-def as_of_then(
-    tx: Transaction, said: Sequence[tuple[Subject, Choice]], passed: Mapping[bytes, PassedSince]
-) -> list[tuple[Subject, Choice]]:
-    """What is written, each of whom and what: as many as were listed, in their order, and behind them what the accounts
-    say that had what passed on. Where its holder lives is no word of theirs.
+class LateWord(NamedTuple):
+    """What is written of one of those that a line names, or of an account that had what it names. `kept`: as
+    `records.append` takes it.
     """
-    (_, choice), named = said[0], {subject.key for subject, _ in said}
-    listed, readings = list[tuple[Subject, Choice]](), dict[bytes, bool]()  # of an account: whether by those alone
-    for subject, _ in said:
-        since = passed.get(subject.key, NOTHING)
-        listed.append((_stays_with(tx, subject, choice) if since.released else subject, choice))
-        readings |= {each: subject.reading and readings.get(each, True) for each in since.left - named}
+
+    subject: Subject
+    choice: Choice
+    kept: records.KeptNoes = ()
+
+
+def as_of_then(tx: Transaction, listed: Sequence[LateWord], passed: Mapping[bytes, PassedSince]) -> list[LateWord]:
+    """What is written: as many as were listed, in their order, and behind them what the accounts say that had what
+    passed on. Where its holder lives is no word of theirs.
+    """
+    choice, named = listed[0].choice, {word.subject.key for word in listed}
+    words, readings = list[LateWord](), dict[bytes, bool]()  # of an account: whether by those alone
+    for word in listed:
+        since = passed.get(word.subject.key, NOTHING)
+        words.append(_of_nobody(tx, word) if since.released else word)
+        readings |= {each: word.subject.reading and readings.get(each, True) for each in since.left - named}
     theirs = replace(choice, details={name: each for name, each in choice.details.items() if name != RESIDES})
     for key, reading in sorted(readings.items()):
-        listed.append((Subject("account", records.account_name(tx, key) or "", (key,), reading=reading), theirs))
-    return listed
+        account = Subject("account", records.account_name(tx, key) or "", (key,), reading=reading)
+        words.append(LateWord(account, theirs))
+    return _with_what_they_had(tx, words, {key for key, since in passed.items() if since.released})
 
 
-def stay_where_it_was(tx: Transaction, said: Sequence[tuple[Subject, Choice]], choice: Choice) -> None:
-    """What these accounts had when the choice was accepted, and have no more, denies: in its turn their no would have
-    stayed there. What is listed itself says its own.
+def write_word(tx: Transaction, word: LateWord, request: bytes) -> Written:
+    """As `recipients_to_tell.write_and_tell`."""
+    return recipients_to_tell.write_and_tell(tx, word.subject, word.choice, request, word.kept)
+
+
+def hear_word(tx: Transaction, word: LateWord, request: bytes) -> Written | None:
+    """As `recipients_to_tell.hear_and_tell`. Where it is no news of an account, what stays by it is nobody's."""
+    heard = recipients_to_tell.hear_and_tell(tx, word.subject, word.choice, request, word.kept)
+    if heard is None and word.kept:
+        records.write_choice(tx, Subject(DIGEST, "", (os.urandom(KEY),)), word.choice, request, word.kept)
+    return heard
+
+
+def _with_what_they_had(tx: Transaction, words: list[LateWord], denying: Collection[bytes]) -> list[LateWord]:
+    """What these accounts had when the choice was accepted, and have no more, denies by what they say: in its turn
+    their no would have stayed there, also where it is listed itself, for that goes once its next holder is forgotten.
+    `denying`: what does so already.
     """
-    accounts, listed = [each.key for each, _ in said if each.is_account], {each.key for each, _ in said}
-    had = _had_at(tx, WAS_OF, accounts, milliseconds(choice.at))
+    accounts, choice = [word.subject.key for word in words if word.subject.is_account], words[0].choice
+    had = {each for each in _had_at(tx, WAS_OF, accounts, milliseconds(choice.at)) if each[1] not in denying}
     slate = people_of(tx, [key for pair in had for key in pair]).slate() if had else None
-    for name in sorted({name for account, name in had if slate and not slate.edge(account, name).lives()} - listed):
-        _deny(tx, Subject(DIGEST, "", (name,)), choice)
+    kept = dict[bytes, records.KeptNoes]()
+    for account, name in sorted(had):
+        if slate and not slate.edge(account, name).lives():
+            kept[account] = (*kept.get(account, ()), *_kept(tx, Subject(DIGEST, "", (name,)), choice))
+    return [word._replace(kept=kept.get(word.subject.key, word.kept)) for word in words]
 
 
-def _stays_with(tx: Transaction, subject: Subject, choice: Choice) -> Subject:
-    """Has what was given back deny. Returns whoever had it, by no known key."""
-    return replace(subject, keys=(_deny(tx, subject, choice),), looser=(), mailbox=None)
+def _of_nobody(tx: Transaction, word: LateWord) -> LateWord:
+    """Of what was given back: whoever had it says so, by no known key, and it denies there."""
+    kept = _kept(tx, word.subject, word.choice)
+    [stranger] = {said.origin for _, said in kept}
+    return word._replace(subject=replace(word.subject, keys=(stranger,), looser=(), mailbox=None), kept=kept)
 
 
-def _deny(tx: Transaction, subject: Subject, choice: Choice) -> bytes:
-    """Has every form of an identifier deny, as a no of somebody forgotten, and tells whoever got it. Returns who that
-    is.
-    """
+def _kept(tx: Transaction, subject: Subject, choice: Choice) -> records.KeptNoes:
+    """What has every form of an identifier deny, as a no of somebody forgotten. Tells whoever got it."""
     names = named_by(subject) | _all_names(people_of(tx, [subject.key]).slate(), subject.key)
-    stranger, at, said = os.urandom(KEY), milliseconds(choice.at), widened(choice.purposes)
-    tx.say([Record(tx.size, at, key, KeptNo(each, stranger, key)) for key in sorted(names) for each in said], at)
+    stranger, said = os.urandom(KEY), widened(choice.purposes)
     recipients_to_tell.tell_holders(tx, subject, frozenset(said), choice)
-    return stranger
+    return [(name, KeptNo(each, stranger, subject.key)) for name in sorted(names) for each in said]
 
 
 def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:

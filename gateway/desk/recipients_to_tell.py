@@ -248,18 +248,22 @@ def _set(joined: Iterable[str]) -> frozenset[str]:
 SENSITIVE = frozenset({DataClass.PRECISE_GEO, DataClass.CONTENT, DataClass.CPNI})  # Cal. Civ. Code 1798.140(ae)
 
 
-def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+def write_and_tell(
+    tx: Transaction, subject: Subject, choice: Choice, request: bytes, kept: records.KeptNoes = ()
+) -> Written:
     """As `records.write_choice`."""
     unknown = is_unknown(tx, subject)
-    written = records.write_choice(tx, subject, choice, request, unknown=unknown)
+    written = records.write_choice(tx, subject, choice, request, kept, unknown=unknown)
     pass_on(tx, subject, choice, unknown=unknown)
     return written
 
 
-def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
+def hear_and_tell(
+    tx: Transaction, subject: Subject, choice: Choice, request: bytes, kept: records.KeptNoes = ()
+) -> Written | None:
     """As `records.hear_signal`."""
     unknown = is_unknown(tx, subject)
-    written = records.hear_signal(tx, subject, choice, request)
+    written = records.hear_signal(tx, subject, choice, request, kept)
     if written:
         pass_on(tx, subject, choice, unknown=unknown)
     return written

@@ -23,7 +23,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeGuard
 
-from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
+from gateway.fold.record import KeptNo, NamesLearnt, OrderOver, Record, Said, SaidOut
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread, LedgerRefused
 from gateway.ledger.schema import rows_of
@@ -92,8 +92,8 @@ class SideRow(NamedTuple):
         return [each for each in self.records() if self.is_own(each)]
 
     def is_own(self, record: Record) -> bool:
-        """Whether it is what an entry says, and not what was learnt beside it."""
-        return self.entered and not isinstance(record.said, NamesLearnt)
+        """Whether it is what an entry says, and not what was learnt beside it or stays with others by it."""
+        return self.entered and not isinstance(record.said, (NamesLearnt, KeptNo))
 
     def changed(self, change: "Change", peppers: int | None = None) -> "RewrittenSide | None":
         """None: it stays as it is. `peppers`: how many wrap the keys now, where that is another number."""
@@ -153,6 +153,11 @@ def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = M
 def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[SideRow]:
     """What some entries say."""
     return [row_of(row) for row in rows_of(db, OF_ENTRIES, seqs)]
+
+
+def stays_by(db: sqlite3.Connection, seqs: Collection[int]) -> set[bytes]:
+    """With whom a no of nobody who is known stays by what some entries say."""
+    return {each.key for row in sides_of_entries(db, seqs) for each in row.records(words={KeptNo})}
 
 
 def readable_sides_of(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[SideRow]:
@@ -252,7 +257,7 @@ def _standing(
     for row in rows:
         if row.side.at <= now:
             for record in row.records(keys):
-                if row.seq not in voided or not row.is_own(record):
+                if row.seq not in voided or not row.entered or isinstance(record.said, NamesLearnt):
                     yield row, order_over(record) if over and (row.seq, record.key) in over else record
 
 
@@ -300,12 +305,6 @@ def mentioned_since(db: sqlite3.Connection, place: int, most: int) -> set[bytes]
     if len(rows) > most:
         return None
     return {key for row in rows for record in row.records() for key, _ in mentioned(record)}
-
-
-def pruned_record(row: SideRow, record: Record) -> Record:
-    """As it is read once its entry is pruned: only that something was said is known, and where somebody is."""
-    said = SaidPruned(*(getattr(record.said, name, "") for name in SaidPruned._fields))
-    return record._replace(said=said) if row.is_own(record) else record
 
 
 def unpack_numbers(packed: bytes) -> Sequence[int]:
@@ -481,6 +480,7 @@ class LedgerLog:
             if anew:
                 seqs = unpack_numbers(anew)
                 found.update(key for sql in (WHOSE, TAKEN_BACK) for (key,) in rows_of(self._db, sql, seqs))
+                found |= stays_by(self._db, seqs)
             else:
                 gone.add(place)
         forgotten = _forgotten(self._db) if gone else {}

@@ -9,13 +9,23 @@ from support.people import GAID, email, phone
 
 from gateway.desk import disclosures
 from gateway.desk.disclosures import Intended
+from gateway.desk.documents import Document
+from gateway.desk.forgetting import erasure, prune
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.kept_request import KeptRequest
 from gateway.desk.recipient_holdings import Left
+from gateway.fold.record import KeptNo
+from gateway.ledger import entry
+from gateway.ledger.acts import office_acts
+from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.audit import verify
+from gateway.ledger.log_records import rewrite_sides, sides_of_entries
+from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import RESIDES, Choice
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, Erasing, Purpose
 
 HOUR = timedelta(hours=1)
+BELIEF = Belief(b"h" * 32, ("Ada Park", "Ben Cole"))
 OUT, NONE = "opted_out", "none"
 
 
@@ -54,6 +64,36 @@ class PassesOn:
 
     def opted_out(self, *who):
         return [each == OUT for each in self.story.sales(*who)]
+
+    def forgets(self, *who):
+        """They have themselves unlinked."""
+        self.later()
+        order = ErasureOrder(Erasing.UNLINK, who, self.story.at)
+        self.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+
+    def prunes(self, stranger):
+        """All that was said so far, once others filled its tile."""
+        story, fills = self.story, {"kind": "filler", "step": "none", "vkey": ""}
+        story.do(
+            lambda tx: [
+                tx.append(entry.key_event(event=os.urandom(16), at=story.at, **fills)) for _ in range(-tx.size % WIDTH)
+            ]
+        )
+        story.says(stranger)
+        planned = story.do(lambda tx: prune.plan(tx.db, story.at + HOUR, story.at))
+        assert planned.below == WIDTH
+        policy = Document(prune.POLICY, "1", "en", b"everything goes")
+        for job in prune.jobs(planned, policy, story.at):
+            story.do(job)
+
+    def voids(self, kept, *kinds):
+        """Of what a line said its entries about these kinds of identifier."""
+        self.later()
+        marks = ", ".join("?" * len(kinds))
+        sql = f"SELECT seq FROM detail WHERE request = ? AND kind IN ({marks})"
+        seqs = [seq for (seq,) in self.story.rows(sql, kept.request, *kinds)]
+        assert len(seqs) == len(kinds)
+        return self.story.do(lambda tx: office_acts.void_choices(tx, seqs, BELIEF, self.story.at))
 
 
 @pytest.fixture(params=["phone", "email"])
@@ -200,6 +240,107 @@ def test_of_what_a_number_may_be_too_brings_its_old_holder_no_word_of_theirs(sto
     passing.enters(kept)
     assert passing.opted_out(passing.alice, passing.place) == [True, True]
     assert {each["src"] for each in story.leaves() if each["e"] == "opt_out"} == {"reading"}
+
+
+@pytest.mark.parametrize("signal", [False, True], ids=["said", "heard"])
+@pytest.mark.parametrize("how", ["released", "ended"])
+def test_outlives_the_next_holder_who_has_themselves_forgotten(passing, how, signal):
+    """In its turn it would have been there before them."""
+    kept = passing.keeps(signal=signal)
+    passing.ends(how)
+    passing.passes(passing.bob)
+    passing.enters(kept)
+    passing.forgets(passing.bob, passing.place)
+    assert passing.opted_out(passing.place, passing.alice, passing.bob) == [True, True, False]
+
+
+def test_of_what_no_account_ever_had_outlives_the_next_holder_who_has_themselves_forgotten(passing, who):
+    passing.place = who("phone", phone(2))
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    passing.forgets(passing.place)
+    assert passing.opted_out(passing.place) == [True]
+
+
+def test_of_an_account_outlives_its_next_holder_also_where_it_was_heard_and_no_news(passing):
+    kept = replace(passing.keeps(signal=True), subjects=(passing.alice,))
+    passing.ends("released")
+    passing.passes(passing.bob)
+    passing.later()
+    passing.story.hears(passing.alice)
+    passing.enters(kept)
+    assert not passing.story.rows("SELECT 1 FROM detail WHERE request = ? AND kind = 'account'", kept.request)
+    passing.forgets(passing.bob, passing.place)
+    assert passing.opted_out(passing.place, passing.alice) == [True, True]
+
+
+def test_of_what_an_account_had_goes_with_the_device_as_in_its_turn(passing):
+    kept = replace(passing.keeps(), subjects=(passing.alice,))
+    passing.later()
+    passing.story.unlinks(passing.alice, passing.mobile)
+    passing.enters(kept)
+    assert passing.opted_out(passing.mobile) == [True]
+    passing.forgets(passing.mobile)
+    assert passing.opted_out(passing.mobile, passing.alice) == [False, True]
+
+
+def test_that_was_forged_is_taken_back_where_it_stays(passing):
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    done = passing.voids(kept, passing.place.kind)
+    assert (done.entries, passing.place.key in done.changed) == (1, True)
+    assert passing.opted_out(passing.place, passing.alice) == [False, True]
+    done = passing.voids(kept, "account")
+    assert passing.opted_out(passing.place, passing.alice, passing.mobile) == [False, False, False]
+
+
+def test_of_which_another_one_stays_than_its_entry_says_is_found(story, who):
+    passing = PassesOn(story, who, who("phone", phone(1)))
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    found = []
+
+    def tampered(tx):
+        seqs = range(tx.size)
+        changed = rewrite_sides(tx.db, sides_of_entries(tx.db, seqs), lambda _, record: with_another(record))
+        assert [*changed]
+        found.append(verify.examine(tx.db, lambda _: None, tx.persons).different)
+        raise Undone
+
+    with pytest.raises(Undone):
+        story.do(tampered)
+    assert any("is not what it says" in each for each in found[0])
+
+
+def with_another(record):
+    """A no that stays, to something else."""
+    said = record.said
+    return record._replace(said=said._replace(purpose=Purpose.PROFILING)) if isinstance(said, KeptNo) else record
+
+
+class Undone(Exception):
+    pass
+
+
+def test_of_an_account_that_was_forged_is_taken_back_where_it_stays(passing):
+    kept = replace(passing.keeps(), subjects=(passing.alice,))
+    passing.ends("released")
+    passing.enters(kept)
+    assert {passing.place.key, passing.alice.key} <= passing.voids(kept, "account").changed
+    assert passing.opted_out(passing.place, passing.alice, passing.mobile) == [False, False, False]
+
+
+def test_stays_where_whoever_said_it_has_themselves_forgotten_or_its_entry_is_pruned(passing, who):
+    kept = replace(passing.keeps(), subjects=(passing.alice,))
+    passing.ends("released")
+    passing.enters(kept)
+    passing.forgets(passing.alice)
+    assert passing.opted_out(passing.place) == [True]
+    passing.prunes(who("account", "carol"))
+    assert passing.opted_out(passing.place) == [True]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "of a line"])

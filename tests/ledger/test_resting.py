@@ -288,7 +288,7 @@ def pruned_records(db, below, needed):
     for row, record in log_records.placed_records(db):
         goes = row.is_own(record) and record.key and row.seq < below and row.seq not in needed
         gone |= {row.seq} if goes else set()
-        left.append(log_records.pruned_record(row, record) if goes else record)
+        left.append(resting.pruned_record(row, record) if goes else record)
     return left, len(gone)
 
 

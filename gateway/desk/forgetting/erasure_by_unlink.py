@@ -98,6 +98,7 @@ class _SidesNear:
 class Forgetting:
     """What is left of what was said: nothing of the forgotten from their first entry on, and none of their names. Of
     what stayed of somebody who was unlinked before, nothing that names one of these: what is lost with it is said anew.
+    What stayed by an entry that was made late (`desk.late_noes`) is of whoever had the key before.
     """
 
     def __init__(self, own: Belongings, near: Collection[bytes], named: Collection[bytes]) -> None:
@@ -105,7 +106,7 @@ class Forgetting:
         self._own, self._near, self._named = own, near, named
 
     def __call__(self, row: SideRow, record: Record) -> Record | None:
-        said = record.said
+        said, seq = record.said, row.seq
         match said:
             case NamesLearnt():
                 same = tuple(each for each in said.same if each not in self._named)
@@ -115,11 +116,12 @@ class Forgetting:
                 whose = {record.key, said.account}
             case SaidOut(source=Source.DROP):
                 return record  # it stands until the state takes it back, whoever is forgotten
-            case KeptNo() if record.key in self._near:
-                whose = {record.key, said.origin, said.via}
+            case KeptNo():
+                whose = {record.key, said.origin, said.via} if record.key in self._near else {record.key}
+                seq = 0 if row.entered else row.seq
             case _:
                 whose = {record.key}
-        return None if any(row.seq >= self._own[each] for each in whose & self._own.keys()) else record
+        return None if any(seq >= self._own[each] for each in whose & self._own.keys()) else record
 
 
 def _nobodys_before(db: sqlite3.Connection, told: Relations, own: Belongings) -> set[bytes]:

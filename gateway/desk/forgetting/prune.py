@@ -19,11 +19,11 @@ from typing import Any
 
 from gateway.desk import documents, outbox, recipient_holdings
 from gateway.desk.documents import Document
-from gateway.desk.forgetting.resting import entries_to_restate
+from gateway.desk.forgetting.resting import entries_to_restate, pruned_record
 from gateway.desk.suppression import keep_digests
 from gateway.ledger import entry
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.log_records import pruned_record, rewrite_sides, sides_of_entries
+from gateway.ledger.log_records import rewrite_sides, sides_of_entries
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Job, Transaction

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import Any
 
 from gateway.fold import fold
-from gateway.fold.record import LinkSaid, Record, Released, Said, SaidIn, SaidOut
+from gateway.fold.record import LinkSaid, Record, Released, Said, SaidIn, SaidOut, SaidPruned
 from gateway.fold.state import (
     EMPTY,
     HEAD,
@@ -42,7 +42,6 @@ from gateway.ledger.log_records import (
     is_order,
     order_over,
     place_of_entry,
-    pruned_record,
     side_rows,
     sides_at,
     told_by,
@@ -54,6 +53,12 @@ Group = list[bytes]  # of keys that hang together
 Unnumbered = tuple[str, Any]  # what has no number in a row or an edge
 NOBODYS, STILL_TO_COME = -1, 2**62  # a group; the number of an entry
 MADE_OF_SEVERAL = frozenset({"states", "age"})  # a state that is over for one identifier; the youngest that ever was
+
+
+def pruned_record(row: SideRow, record: Record) -> Record:
+    """As it is read once its entry is pruned: only that something was said is known, and where somebody is."""
+    said = SaidPruned(*(getattr(record.said, name, "") for name in SaidPruned._fields))
+    return record._replace(said=said) if row.is_own(record) else record
 
 
 def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:

@@ -40,7 +40,7 @@ from gateway.fold.state import Place
 from gateway.ledger import entry
 from gateway.ledger.acts import idempotency
 from gateway.ledger.acts.folded_people import Relations, StandingPeople, connected_people, folded_from, with_looser
-from gateway.ledger.log_records import NOBODY, rewrite_all_sides
+from gateway.ledger.log_records import NOBODY, rewrite_all_sides, stays_by
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.side import Mention, count_mentioned
 from gateway.ledger.store import Store, ledger_snapshot
@@ -196,7 +196,7 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     new = [seq for seq in whose if not tx.db.execute("SELECT 1 FROM voided_choice WHERE seq = ?", (seq,)).fetchone()]
     done = Voided(len(new), set(whose.values()))
     if new:
-        now, people = milliseconds(at), {whose[seq] for seq in new}
+        now, people = milliseconds(at), {whose[seq] for seq in new} | stays_by(tx.db, new)
         told = Relations(tx.db)
         touched = with_looser(tx.db, connected_people(tx.db, people, told), told)
         everybody = connected_people(tx.db, touched, told)

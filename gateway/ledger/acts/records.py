@@ -24,7 +24,7 @@ from datetime import datetime
 from gateway.choice.law import AGES, YOUNGEST
 from gateway.fold.noes import is_no_news
 from gateway.fold.reading import is_proved
-from gateway.fold.record import EVERYBODY, ActUsed, AgeTold, LinkSaid, NamesLearnt, Record, Said, SaidOut
+from gateway.fold.record import EVERYBODY, ActUsed, AgeTold, KeptNo, LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.keys import seals
 from gateway.keys.seals import new_event
 from gateway.ledger.acts.folded_people import (
@@ -56,6 +56,7 @@ from gateway.ledger.subjects import (
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS, ChoiceKind, GrantKind
 
+KeptNoes = Sequence[tuple[bytes, KeptNo]]  # each with whose key it is about
 NAME_LABEL = b"account/1"
 DETAIL = (
     "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
@@ -149,16 +150,20 @@ def _names_known(tx: Transaction, key: bytes) -> tuple[Container[bytes], Contain
 
 
 def write_choice(
-    tx: Transaction, subject: Subject, choice: Choice, request: bytes, *, unknown: bool = False
+    tx: Transaction, subject: Subject, choice: Choice, request: bytes, kept: KeptNoes = (), *, unknown: bool = False
 ) -> Written:
-    """One entry about one identifier. `request` groups what was said at once; `unknown` as in `names_learnt`."""
+    """One entry about one identifier. `request` groups what was said at once; `kept` as in `append`, `unknown` as in
+    `names_learnt`.
+    """
     names = names_learnt(tx, subject, milliseconds(choice.at), unknown=unknown)
     choice = as_written(subject, choice)
-    return append(tx, subject, choice, request, said_of_choice(choice), names=names)
+    return append(tx, subject, choice, request, said_of_choice(choice), names=names, kept=kept)
 
 
-def hear_signal(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A signal: an entry only where it is news (`gateway.fold.noes`)."""
+def hear_signal(
+    tx: Transaction, subject: Subject, choice: Choice, request: bytes, kept: KeptNoes = ()
+) -> Written | None:
+    """A signal: an entry only where it is news (`gateway.fold.noes`), with what stays by it."""
     names = names_learnt(tx, subject, milliseconds(choice.at))
     choice = as_written(subject, choice)
     said = said_of_choice(choice, signal=True)
@@ -167,7 +172,7 @@ def hear_signal(tx: Transaction, subject: Subject, choice: Choice, request: byte
         if names:
             tx.say([names], names.at)
         return None
-    return append(tx, subject, choice, request, said._replace(signal=False), names=names)
+    return append(tx, subject, choice, request, said._replace(signal=False), names=names, kept=kept)
 
 
 def append(
@@ -179,9 +184,11 @@ def append(
     told: tuple[str, str] = ("", ""),
     *,
     names: Record | None = None,
+    kept: KeptNoes = (),
 ) -> Written:
     """The entry and its sealed details alone. `said`: what the fold is told by it; None: nothing. `told` as in
-    `public_leaf`. `names`: what is learnt with it.
+    `public_leaf`. `names`: what is learnt with it. `kept`: with whom what it says stays as a no of nobody who is
+    known, until it is voided.
     """
     tx.about.add(subject.key)
     event, rs, rd = request if _first(tx, request) else seals.new_event(choice.at), os.urandom(32), os.urandom(32)
@@ -191,7 +198,8 @@ def append(
         tx.say([*([names] if names else []), *end_dated_links(tx, at - LATE)], at)
         names = None  # by these somebody said something before the link was over
     own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
-    seq = tx.append(body, [each for each in (names, own) if each], at)
+    stays = (Record(tx.size, at, *each) for each in kept)
+    seq = tx.append(body, [each for each in (names, own, *stays) if each], at)
     received = milliseconds(choice.received) if choice.received else None
     if subject.kind != DIGEST:  # which says no kind (`LedgerLog.kinds`)
         tx.fresh.kinds[subject.key] = subject.kind

@@ -25,7 +25,7 @@ import orjson
 
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
-from gateway.fold.state import FOR_EVER
+from gateway.fold.state import FOR_EVER, widened
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.ledger import entry, subjects, tree
@@ -344,12 +344,19 @@ def _is_about_nobody(leaf: Leaf, side: SideRow, own: Collection[Record]) -> bool
 
 def _is_about(row: Entry, leaf: Leaf, side: SideRow, own: Sequence[Record]) -> bool:
     _, _, key, at, *_, kind = row
-    if any((each.key, each.at) != (key, at) for each in side.records()) or side.side.at != at:
+    beside = [each for each in side.records() if not _stays_by(each, own)]
+    if any((each.key, each.at) != (key, at) for each in beside) or side.side.at != at:
         return False
     if not own:
         return leaf["e"] in MAY_BE_SILENT
     [record] = own
     return record.account == (kind == "account") and record.said == _shown(ChoiceKind(leaf["e"]), leaf, at, record.said)
+
+
+def _stays_by(record: Record, own: Collection[Record]) -> bool:
+    """Whether it is a no that stays with others by what an entry says, which is one to the same."""
+    said = [each.said for each in own if isinstance(each.said, told.SaidOut) and each.at == record.at]
+    return isinstance(record.said, told.KeptNo) and any(record.said.purpose in widened(no.purposes) for no in said)
 
 
 def _day(leaf: Leaf) -> int:
