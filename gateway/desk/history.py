@@ -32,7 +32,7 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.holders import own_outs_at, shown_since
+from gateway.ledger.acts.holders import last_before, own_outs_at, shown_since
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
@@ -195,10 +195,9 @@ def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf, 
 
 
 NOTHING = Standing()
-LAST = """
+LAST_OF_OFFICES = """
 SELECT max(seq) FROM (
-  SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
-  UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
+  SELECT max(seq) AS seq FROM voided_ui WHERE at <= :now
   UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
   UNION ALL SELECT max(seq) FROM deletion_batch WHERE at <= :now
 ) AS ends
@@ -224,8 +223,8 @@ def standings_at(store: Store, keys: Sequence[bytes], at: datetime) -> Rebuilt:
 
 def position_at(db: sqlite3.Connection, now: int) -> int:
     """How many entries there were at a moment in Unix milliseconds, up to the last one whose time is kept exactly."""
-    found = db.execute(LAST, {"now": now}).fetchone()[0]
-    return 0 if found is None else int(found) + 1
+    [of_offices] = db.execute(LAST_OF_OFFICES, {"now": now}).fetchone()
+    return max(last_before(db, now + 1), -1 if of_offices is None else of_offices) + 1
 
 
 def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:

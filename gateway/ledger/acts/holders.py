@@ -100,10 +100,19 @@ EVENTS = (
     " WHERE {column} = ? AND NOT claimed ORDER BY turn"
 )
 KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
-FIRST_AT = """
-SELECT coalesce(min(seq), (SELECT size FROM head)) FROM detail WHERE seq > coalesce(
-  (SELECT max(seq) FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at < :at)), -1)
-"""  # not the first with a later time: a clock may have been ahead
+LAST_BEFORE = "SELECT seq FROM detail WHERE at < ? AND seq < ? ORDER BY at DESC, seq DESC LIMIT 1"
+FIRST_BEHIND = "SELECT coalesce(min(seq), (SELECT size FROM head)) FROM detail WHERE seq > ?"
+NEAR = 1_000  # entries beside one that are looked at
+# The next one to each side of an entry that is no older than a moment.
+LATER_AHEAD = f"""
+SELECT seq, at FROM (SELECT seq, at FROM detail WHERE seq < ? ORDER BY seq DESC LIMIT {NEAR}) AS near
+WHERE at >= ? ORDER BY seq DESC LIMIT 1
+"""  # noqa: S608 - ours
+LATER_BEHIND = f"""
+SELECT at FROM (SELECT seq, at FROM detail WHERE seq > ? ORDER BY seq LIMIT {NEAR}) AS near
+WHERE at >= ? ORDER BY seq LIMIT 1
+"""  # noqa: S608 - ours
+SPOKEN = "SELECT 1 FROM detail WHERE key = ? AND seq BETWEEN ? AND ? LIMIT 1"
 ERASED = "SELECT seq FROM erased WHERE identifier = ?"
 
 
@@ -134,20 +143,20 @@ def held_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
     """The entry from which on what is said of a key is of whoever proves it now: since it was last given back, came to
     its present account or left its last one. 0: always.
     """
-    return _last(db, key, ((had.changed(now), had) for had in _passed(db, group(db, key))))
+    return _last(db, key, ((had.changed(now), had) for had in _passed(db, group(db, key))), now)
 
 
 def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collection[bytes]) -> int:
     """The same where they have it forgotten and `proved` are accounts of theirs: it is nobody else's but since another
     account had it. Their own account takes it from nobody, and nor does the first one that ever has it.
     """
-    return _last(db, key, _taken(_passed(db, group(db, key)), now, proved))
+    return _last(db, key, _taken(_passed(db, group(db, key)), now, proved), now)
 
 
 def linked_since(db: sqlite3.Connection, key: bytes, now: int, accounts: Collection[bytes]) -> int:
     """The same of what these accounts have, where nobody proved that they are theirs: of a device too."""
     had = [each for name in group(db, key) for each in spans_of(db, "identifier", name)]
-    return _last(db, key, _taken(had, now, accounts))
+    return _last(db, key, _taken(had, now, accounts), now)
 
 
 def shown_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
@@ -201,12 +210,42 @@ def _taken(found: Collection[Had], now: int, proved: Collection[bytes]) -> Itera
             yield had.shown().span.start, had
 
 
-def _last(db: sqlite3.Connection, key: bytes, changes: Iterable[tuple[int, Had]]) -> int:
+def _last(db: sqlite3.Connection, key: bytes, changes: Iterable[tuple[int, Had]], now: int) -> int:
     """The entry behind the last change, or behind the last time that it was given back."""
-    entries = (had.seq if at == had.at else _entry_at(db, at) for at, had in changes)
+    entries = (had.seq if at == had.at else _entry_at(db, key, at, now) for at, had in changes)
     return max(released_since(db, key), *entries, 0)
 
 
-def _entry_at(db: sqlite3.Connection, at: int) -> int:
-    """The first entry behind what was said before a moment; in doubt a later one."""
-    return int(db.execute(FIRST_AT, {"at": at}).fetchone()[0])
+def _entry_at(db: sqlite3.Connection, key: bytes, at: int, now: int) -> int:
+    """The first entry behind what was said before a moment; in doubt a later one. What was said late of the key itself
+    is of whoever had it before.
+    """
+    last = last_before(db, at, now, lambda first, end: not db.execute(SPOKEN, (key, first, end)).fetchone())
+    return int(db.execute(FIRST_BEHIND, (last,)).fetchone()[0])
+
+
+def last_before(
+    db: sqlite3.Connection, at: int, now: int = 0, may_be_late: Callable[[int, int], bool] = lambda *_: True
+) -> int:
+    """The last entry of before a moment; -1: there is none. Not the one before the first with a later time, for a clock
+    may have been ahead; nor one that waited until others were made (`desk.emergency`). `now`: when it is asked, where
+    something may have waited that is the last; `may_be_late`: whether such a run of entries may be passed over.
+    """
+    behind = NEVER_MIND
+    while (row := db.execute(LAST_BEFORE, (at, behind)).fetchone()) is not None:
+        late = _first_of_late(db, row[0], at, now)
+        if late is None or not may_be_late(late, row[0]):
+            return int(row[0])
+        behind = late
+    return -1
+
+
+def _first_of_late(db: sqlite3.Connection, seq: int, at: int, now: int) -> int | None:
+    """Of a run of entries of before a moment that waited: on both sides of it are later ones, which are in their order.
+    Behind one of a clock that was ahead come earlier ones.
+    """
+    ahead = db.execute(LATER_AHEAD, (seq, at)).fetchone()
+    if ahead is None:
+        return None
+    behind = db.execute(LATER_BEHIND, (seq, at)).fetchone()
+    return ahead[0] + 1 if (behind[0] if behind else now) >= ahead[1] else None
