@@ -126,14 +126,20 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
     return f"{line}\n          shown: {shown.kind} {shown.version} ({shown.language})\n          | {text}"
 
 
+FORGOTTEN = "not known: it rested on somebody who was forgotten since, and is neither a yes nor a no"
+
+
 def _stood(then: Rebuilt, as_json: bool) -> str:
     """What held at the moment, of all the records of the identifier together: a no of any of them is a no."""
-    states = said_by(tuple(then.standings), CHOOSABLE)
+    states = said_by(then.known, CHOOSABLE)
     ages = [standing.age_band for standing in then.standings if standing.age_band]
     places = sorted({place for standing in then.standings for place in standing.places})
     if as_json:
         body = {"position": then.position, "standing": states, "age_bands": ages, "places": places}
+        body |= {"forgotten": True} if then.forgotten else {}
         return orjson.dumps(body).decode()
+    if then.forgotten:
+        return f"after {then.position} entries: {FORGOTTEN}"
     held = [
         f"{word}: {', '.join(names)}"
         for word in ("opted_out", "opted_in")
@@ -201,7 +207,8 @@ def _received(each: ReceivedBody) -> str:
 @click.command(
     help="Show every rule that was tried for a verdict, and which one decided. --at DATE: what stood on record then,"
     " rebuilt from the ledger's entries, with the recipients, settings and law tables that were in force then, from the"
-    " ledger too. Exit codes as `gateway check`."
+    " ledger too; where it rested on somebody forgotten since, that is said, and the exit code is 1. Else as of"
+    " `gateway check`."
 )
 @click.argument("recipient", required=False)
 @options.installation
@@ -237,8 +244,8 @@ def explain(
             raise click.UsageError("--at lies in the future")
         found, then = asyncio.run(house.consent.explain(ask, at))
     explained = found[recipient]
-    click.echo(orjson.dumps(_as_json(explained)) if as_json else "\n".join(_explanation(explained, then)))
-    sys.exit(0 if explained.verdict.allowed else 1)
+    click.echo(orjson.dumps(_as_json(explained, then)) if as_json else "\n".join(_explanation(explained, then)))
+    sys.exit(0 if explained.verdict.allowed and not _is_lost(then) else 1)
 
 
 def _show(data: Path, request: str, as_json: bool) -> int:
@@ -262,6 +269,7 @@ def _signal(text: str) -> tuple[str, object]:
 def _explanation(explained: Explained, then: Then | None) -> list[str]:
     verdict = explained.verdict
     lines = [headline(verdict), f"  rule: {verdict.rule}", f"  place: {verdict.place}"]
+    lines = [FORGOTTEN, "of what is left:", *lines] if _is_lost(then) else lines
     if verdict.seq is not None:
         lines.append(f"  decided by entry {verdict.seq}")
     if then is not None:
@@ -269,6 +277,11 @@ def _explanation(explained: Explained, then: Then | None) -> list[str]:
     for (purpose, data_class), steps in groupby(explained.steps, key=lambda step: (step.purpose, step.data_class)):
         lines += ["", f"{purpose}, {data_class}", *(_rule_line(number, step) for number, step in enumerate(steps, 1))]
     return lines
+
+
+def _is_lost(then: Then | None) -> bool:
+    """Whether what stood then is not known, so that it is neither an allow nor a deny."""
+    return then is not None and then.forgotten
 
 
 def _in_force(then: Then) -> str:
@@ -284,7 +297,7 @@ def _rule_line(number: int, step: Step) -> str:
     return f"  {number:>2}. {step.rule.asks}\n      -> {told}"
 
 
-def _as_json(explained: Explained) -> dict[str, Any]:
+def _as_json(explained: Explained, then: Then | None) -> dict[str, Any]:
     verdict = explained.verdict
     tried = [
         {
@@ -296,4 +309,5 @@ def _as_json(explained: Explained) -> dict[str, Any]:
         }
         for step in explained.steps
     ]
-    return {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried}
+    told = {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried}
+    return told | ({"allowed": None, "partly": None, "forgotten": True} if _is_lost(then) else {})

@@ -137,7 +137,8 @@ class Checked(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Then:
     """What stood on record about the people of a check at some moment, and the day of it. `held`: what was in force
-    then, where it is on record; without it what is in force now is asked, under the law of that day.
+    then, where it is on record; without it what is in force now is asked, under the law of that day. `forgotten` as
+    `history.Rebuilt` has it.
     """
 
     on: date
@@ -145,6 +146,7 @@ class Then:
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...] = ()
     held: HeldThen | None = None
+    forgotten: bool = False
 
 
 class Explained(NamedTuple):

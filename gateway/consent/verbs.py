@@ -532,7 +532,7 @@ class Consent:
         if moment is not None:
             found = await self.standings_at(self.checks.name(ask), moment)
             held = await asyncio.to_thread(evidence.read_held_then, self._writer.store, moment)
-            then = Then(moment.date(), found.position, found.standings, found.grants, held)
+            then = Then(moment.date(), found.position, found.standings, found.grants, held, found.forgotten)
         try:
             return self.checks.explain(ask, then), then
         except LookupRefused:
@@ -548,7 +548,8 @@ class Consent:
         found = await asyncio.to_thread(history.standings_at, store, keys, moment)
         beside = await asyncio.to_thread(history.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
-        return replace(found, standings=(*found.standings, *tightening))
+        forgotten = found.forgotten or (beside is not None and beside.forgotten)
+        return replace(found, standings=(*found.standings, *tightening), forgotten=forgotten)
 
     async def access(
         self, proved: Sequence[Subject], came: HowItCame | None = None, *, themselves: bool = False

@@ -13,21 +13,22 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiosqlite
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import RowUnreadable, Stale, Standing
 from gateway.desk.documents import Document
-from gateway.fold.kin import Alike, alike, family
+from gateway.fold.kin import Alike, alike, edges_of, family, mailbox_names
 from gateway.fold.reading import read_noes
-from gateway.fold.state import FOR_EVER
+from gateway.fold.record import Kept
+from gateway.fold.state import FOR_EVER, Slate
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
@@ -36,8 +37,10 @@ from gateway.ledger.acts.holders import last_before, own_outs_at, shown_since
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.log_records import side_rows
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.schema import BODY, JOINED, OF_REQUEST, rows_of
+from gateway.ledger.side import Mention
 from gateway.ledger.store import Store, asked_of, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
@@ -207,12 +210,19 @@ SELECT max(seq) FROM (
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """`position`: how many entries there were, counted up to the last one about a person. `standings`: those of the
-    keys of which anything stood; `grants`: what was allowed and not over, the newest first.
+    keys of which anything stood; `grants`: what was allowed and not over, the newest first. `forgotten`: some of it
+    may have rested on somebody who was unlinked since, of whom nothing is kept, so that this is no yes and no no.
     """
 
     position: int
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...]
+    forgotten: bool = False
+
+    @property
+    def known(self) -> tuple[Standing, ...] | None:
+        """The standings; None where nobody knows them any more."""
+        return None if self.forgotten else self.standings
 
 
 def standings_at(store: Store, keys: Sequence[bytes], at: datetime) -> Rebuilt:
@@ -237,7 +247,23 @@ def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
     read_as = [(key, alike(slate.row(key)) or key) for key in keys]
     found = [once.get(those) or once.setdefault(those, _numbered(db, people, key, now)) for key, those in read_as]
     grants = sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
-    return Rebuilt(position, tuple(each for each in found if each != NOTHING), tuple(grants))
+    standings = tuple(each for each in found if each != NOTHING)
+    return Rebuilt(position, standings, tuple(grants), position > 0 and _was_forgotten(db, slate, keys, now))
+
+
+KEPT = frozenset(get_args(Kept))
+
+
+def _was_forgotten(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now: int) -> bool:
+    """Whether anything was said anew since, with one of those whom these read, of somebody who was unlinked. What stays
+    by an entry that was made late is told with that, and known.
+    """
+    near = {*keys}
+    near |= {owner for key in near for owner in slate.row(key).owners}
+    names = set[bytes]().union(*(family(slate, key) | mailbox_names(slate, key) for key in near))
+    read = near | names | {account for account, *_ in edges_of(slate, names)}
+    rows = (row for row in side_rows(db, read, Mention.OF) if row.side.at > now and not row.entered)
+    return any(row.records(read, KEPT) for row in rows)
 
 
 def _numbered(db: sqlite3.Connection, people: FoldedPeople, key: bytes, now: int) -> Standing:

@@ -12,10 +12,13 @@ from support import inside
 from support.people import GAID, named, phone
 
 from gateway.app.composition import open_house
+from gateway.cli.ask import FORGOTTEN
 from gateway.cli.root import group
 from gateway.desk.documents import NOTICE, Document
-from gateway.ledger.subjects import Choice
-from gateway.terms import ChoiceKind, Purpose
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.acts.links import Span
+from gateway.ledger.subjects import Choice, milliseconds
+from gateway.terms import ChoiceKind, Erasing, Purpose
 
 ME = ("--gaid", GAID)
 
@@ -119,6 +122,36 @@ def test_an_auditor_sees_what_stood_and_what_was_shown_at_a_moment(run, folder):
     rows = [json.loads(line) for line in run("history", "--json", "--at", tomorrow, *ME)[1].splitlines()]
     assert rows[1]["shown"]["text"] == "You may say no."
     assert rows[-1]["standing"]["profiling"] == "opted_out"
+
+
+def test_an_auditor_is_told_where_what_stood_rested_on_somebody_forgotten_since(run, folder):
+    noon = datetime.now(UTC) - timedelta(days=3)
+
+    def house_at(at, act):
+        with open_house(folder, inside.settings(), clock=lambda: at) as house:
+            account, mine = house.consent.people.name([named("account", "jane"), named("gaid", GAID)]).subjects
+            asyncio.run(act(house.consent, account, mine))
+
+    async def says_no(consent, account, mine):
+        await consent.link(account, [mine], Span(milliseconds(noon)))
+        await consent.choose([account], Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", noon))
+
+    async def forgets(consent, account, _):
+        await consent.erase(ErasureOrder(Erasing.UNLINK, [account], consent.clock()))
+
+    house_at(noon, says_no)
+    between = (noon + timedelta(days=1)).strftime("%Y-%m-%d")
+    assert "opted_out: sale" in run("history", "--at", between, *ME)[1]
+    assert explained(run, "--at", between)[1].startswith("denied")
+    house_at(noon + timedelta(days=2), forgets)
+    assert run("history", "--at", between, *ME)[1].endswith(f"{FORGOTTEN}\n")
+    told = json.loads(run("history", "--json", "--at", between, *ME)[1].splitlines()[-1])
+    assert (told["forgotten"], {*told["standing"].values()}) == (True, {"unknown"})
+    code, text = explained(run, "--at", between)
+    assert (code, text.splitlines()[:2]) == (1, [FORGOTTEN, "of what is left:"])
+    code, text = explained(run, "--json", "--at", between)
+    assert (code, json.loads(text)["allowed"], json.loads(text)["forgotten"]) == (1, None, True)
+    assert "opted_out: sale" in run("history", "--at", datetime.now(UTC).strftime("%Y-%m-%d"), *ME)[1]
 
 
 def test_an_auditor_sees_that_a_parents_yes_was_over_at_thirteen(run, folder):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from anyio import to_thread
 from support import inside
-from support.people import GAID, email, named
+from support.people import GAID, email, named, phone
 
 from gateway.choice import identity
 from gateway.choice.verdict import ORDER
@@ -99,6 +99,20 @@ async def test_what_would_have_been_answered_on_another_day_is_rebuilt_from_the_
         assert (after["reason"], after["on"]) == ("opted_out", "2026-10-11")
         assert before["position"] < after["position"]
         assert (await explain(keyed))["reason"] == "opted_out"
+
+
+async def test_what_rested_on_somebody_forgotten_since_is_said_to_be_so(tmp_path):
+    clock = Clock(datetime(2026, 9, 30, 12, 0, tzinfo=UTC))
+    async with inside.application(tmp_path / "data", clock=clock) as app, inside.client(app, **inside.DEV) as keyed:
+        number = named("phone", phone(1))
+        linked = {"account": "jane", "identifiers": [ME, number]}
+        assert (await keyed.post("/v1/links", json=linked)).status_code == 201
+        await opt_out(keyed, number)
+        clock.at += timedelta(days=10)
+        forgotten = await keyed.post("/v1/erasures", json={"identifiers": [number], "mode": "unlink"})
+        assert forgotten.status_code == 200
+        assert (await explain(keyed, at="2026-10-05"))["forgotten"] is True
+        assert "forgotten" not in await explain(keyed, at="2026-10-10T12:00:00Z")
 
 
 async def test_the_law_of_the_day_holds_for_that_day(keyed):

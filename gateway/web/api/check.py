@@ -266,10 +266,13 @@ class VerdictTried(check_answer.VerdictShown, kw_only=True):
 
 
 class ExplainedBody(VerdictTried, kw_only=True):
-    """The verdict of one recipient and its chain. `on`: of another moment."""
+    """The verdict of one recipient and its chain. `on`: of another moment; `forgotten`: it may have rested on somebody
+    who was forgotten since, so that it is neither a yes nor a no of then.
+    """
 
     position: int | None
     on: date | UnsetType = UNSET
+    forgotten: bool | UnsetType = UNSET
 
 
 class ExplainedByRecipient(Struct, kw_only=True):
@@ -278,6 +281,7 @@ class ExplainedByRecipient(Struct, kw_only=True):
     verdicts: dict[str, VerdictTried]
     position: int | None
     on: date | UnsetType = UNSET
+    forgotten: bool | UnsetType = UNSET
 
 
 class ExplainDoor:
@@ -295,7 +299,9 @@ class ExplainDoor:
         ask = to_ask(body)
         explained, then = await self._consent.explain(ask, self._moment(body.at, key))
         verdicts = {name: self._told(item, key) for name, item in explained.items()}
-        about = {"on": then.on, "position": then.position} if then else {"position": self._consent.checks.position()}
+        about: dict[str, Any] = {"position": then.position if then else self._consent.checks.position()}
+        if then:
+            about |= {"on": then.on} | ({"forgotten": True} if then.forgotten else {})
         if body.recipients is not None:
             return wire.wire_answer({"verdicts": verdicts, **about})
         return wire.wire_answer({**next(iter(verdicts.values())), **about})

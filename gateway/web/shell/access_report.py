@@ -27,7 +27,7 @@ class ProvedBody(Struct):
 
 
 class StandingOfProved(Struct):
-    """What holds for it."""
+    """What holds for it; `unknown` what rested, on an earlier day, on somebody who was forgotten since."""
 
     type: str
     purposes: dict[str, str]
@@ -139,7 +139,7 @@ async def report_of(
 async def _standing(consent: Consent, subject: Subject, until: datetime | None) -> StandingOfProved:
     if until:
         rebuilt = await consent.standings_at([subject], until)
-        return StandingOfProved(subject.kind, said_by(rebuilt.standings, CHOOSABLE))
+        return StandingOfProved(subject.kind, said_by(rebuilt.known, CHOOSABLE))
     return StandingOfProved(subject.kind, consent.checks.read_back([subject], CHOOSABLE))
 
 
