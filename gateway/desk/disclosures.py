@@ -197,7 +197,7 @@ def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> N
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
     """And of what a row did not take along, as its caller said, of which no word came since that it did."""
-    tx.db.execute(f"DELETE FROM reported WHERE at < ? AND length(decision) <> {PUT_OFF.size}", (before,))  # noqa: S608 - ours
+    tx.db.execute("DELETE FROM reported WHERE at < ? AND length(decision) <> ?", (before, PUT_OFF.size))
     recipient_holdings.take_back_put_off(tx, before, AT_ONCE)
 
 

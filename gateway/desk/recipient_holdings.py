@@ -49,8 +49,8 @@ ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 PUT_OFF = struct.Struct(">4sQ")
 ALL_PUT_OFF = PUT_OFF.pack(b"held", 0), PUT_OFF.pack(b"held", 2**64 - 1)
 DUE = (
-    f"DELETE FROM reported WHERE decision IN (SELECT decision FROM reported WHERE at < ? AND length(decision) ="  # noqa: S608 - ours
-    f" {PUT_OFF.size} ORDER BY at LIMIT ?) RETURNING decision"
+    "DELETE FROM reported WHERE decision IN (SELECT decision FROM reported WHERE at < ? AND length(decision) = ?"
+    " ORDER BY at LIMIT ?) RETURNING decision"
 )
 STILL_KEPT = "SELECT h.id FROM held h JOIN held_key k ON k.held = h.id AND k.key = h.named WHERE h.id IN ({marks})"
 
@@ -209,7 +209,7 @@ def _is_put_off(db: sqlite3.Connection, number: int) -> bool:
 
 def take_back_put_off(tx: Transaction, before: int, most: int) -> None:
     """What was put off before a moment in Unix milliseconds, unless it left after all."""
-    for (name,) in tx.db.execute(DUE, (before, most)).fetchall():
+    for (name,) in tx.db.execute(DUE, (before, PUT_OFF.size, most)).fetchall():
         _, number = PUT_OFF.unpack(name)
         row = tx.db.execute("SELECT recipient FROM held WHERE id = ?", (number,)).fetchone()
         if row:
