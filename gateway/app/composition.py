@@ -49,7 +49,7 @@ from gateway.desk.history import LedgerFacts
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
-from gateway.keys.epochs import Epochs
+from gateway.keys.epochs import FIRST, Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import erasure_steps, folder_store, schema
@@ -68,7 +68,7 @@ from gateway.ledger.proof import mldsa
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
-from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside
+from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside, is_anything_signed
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileMoved, Judge, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
@@ -296,10 +296,13 @@ def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, c
     return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 
 
-def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> int:
+def migrate(
+    folder: Path, origin: str = "", url: str = "", owner: str = "", checkpoints: Path | None = None
+) -> int:  # fmt: skip
     """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. `url`: of
-    the PostgreSQL that its ledger is in; empty: wherever it is; `owner`: as `store_in` has it. Returns the ledger's
-    version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
+    the PostgreSQL that its ledger is in; empty: wherever it is; `owner`: as `store_in` has it. `checkpoints`: their
+    folder, where it is not beside. Returns the ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with
+    what helps.
     """
     try:
         make_folder(folder)
@@ -307,7 +310,7 @@ def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> i
         with examination.marked_while_open(folder):
             if url:
                 name_store(folder, url)
-            return _migrated(folder, origin, owner)
+            return _migrated(folder, origin, owner, checkpoints or checkpoints_beside(folder))
     except address.RoleRefused:
         raise
     except (OSError, sqlite3.OperationalError) as error:
@@ -317,15 +320,18 @@ def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> i
         ) from error
 
 
-def _migrated(folder: Path, origin: str, owner: str) -> int:
+def _migrated(folder: Path, origin: str, owner: str, checkpoints: Path) -> int:
     store = store_in(folder, owner=owner)
-    ledger, two = store.name, bool(owner) and store.is_server
+    two = bool(owner) and store.is_server
     if two:
         folder_store.prove_two_roles(store, store_in(folder))
     with store.held():
-        if not store.exists() and person_keys.anybody(folder, owner):
-            # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
-            raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
+        if not store.exists() and (person_keys.anybody(folder, owner) or _has_served(folder, checkpoints)):
+            # A new, empty ledger beside an old vault, or old secrets, would have forgotten everybody's opt-out.
+            raise LedgerRefused(
+                f"{store.name} is gone, but its people are not. Put back the last backup of {folder}, or name the"
+                " PostgreSQL that they are in ([store] url); whoever begins anew does so in a new folder"
+            )
         try:
             secrets = secret_files.load_secrets(folder)
         except secret_files.SecretsMissing:
@@ -340,6 +346,15 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
     if two:
         folder_store.grant_role(store, store_in(folder))
     return version
+
+
+def _has_served(folder: Path, checkpoints: Path) -> bool:
+    """Whether the folder's secrets had a ledger before: something was signed, or its keys' first week is over, as a
+    first start has it. Of a migrate that was cut off neither is there.
+    """
+    newest = Epochs(folder, ()).newest
+    served = (newest is not None and newest.number > FIRST) or is_anything_signed(checkpoints)
+    return served and (folder / secret_files.SECRETS).exists()
 
 
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:

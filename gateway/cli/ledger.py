@@ -90,7 +90,7 @@ def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_ov
     elif joins:
         maintenance.join(data, settings)
     origin, stands = settings.environment.log_name(origin), settings.store
-    made = composition.migrate(data, origin, stands.url, stands.owner)
+    made = composition.migrate(data, origin, stands.url, stands.owner, composition.store_of(data, settings))
     click.echo(f"{data}: ledger version {made}")
 
 

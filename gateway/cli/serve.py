@@ -229,7 +229,8 @@ def _serve_folder(
     """`port`: of `--dev`."""
     dev = port is not None
     if dev:
-        composition.migrate(data, url=settings.store.url, owner=settings.store.owner)
+        stands, kept = settings.store, composition.store_of(data, settings)
+        composition.migrate(data, url=stands.url, owner=stands.owner, checkpoints=kept)
         name = f"127.0.0.1:{port}"
         metrics = f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0"
         listen = msgspec.structs.replace(settings.listen, public=name, internal=name, metrics=metrics)

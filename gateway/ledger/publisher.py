@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
+CHECKPOINT = ".checkpoint"  # of a ledger's file in it
 REFUSED = ".witness-stopped"  # of a file that says which witness saw another log, and which; one for each
 BLOCK, DIGEST = 4096, 32  # bytes: a page, which is what goes to a disk at once; a SHA-256
 SLOTS, MARK, WHOLE = (0, 2 * BLOCK), BLOCK, 3 * BLOCK  # where they begin, and how long the file is
@@ -121,7 +122,7 @@ class CheckpointStore:
     """The checkpoint of one ledger, by the random id in its head."""
 
     def __init__(self, folder: Path, ledger: bytes) -> None:
-        self.path = folder / f"{ledger.hex()}.checkpoint"
+        self.path = folder / f"{ledger.hex()}{CHECKPOINT}"
 
     def last(self) -> Checkpoint | None:
         """None where none was ever signed. Needs no lock. Raises `StoreBroken`."""
@@ -208,17 +209,26 @@ class CheckpointStore:
         return SlotRead(first)
 
     def _read(self) -> SlotRead | None:
-        """What was signed last. None: there is no file. Raises `StoreBroken`."""
-        try:
-            with _opened(self.path, os.O_RDONLY) as file:
-                return _read_slots(file)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreBroken(
-                f"{self.path} cannot be read ({error}). Put back its folder; if it is lost for good, move the file"
-                " away and go on as a new log: gateway restore --new-log (gateway help restore)"
-            ) from error
+        return _read_store(self.path)
+
+
+def is_anything_signed(folder: Path) -> bool:
+    """Whether a folder of stores has what was signed last of any ledger. Raises `StoreBroken`."""
+    return any((found := _read_store(path)) and found.slot.last for path in folder.glob(f"*{CHECKPOINT}"))
+
+
+def _read_store(path: Path) -> SlotRead | None:
+    """What was signed last. None: there is no file. Raises `StoreBroken`."""
+    try:
+        with _opened(path, os.O_RDONLY) as file:
+            return _read_slots(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreBroken(
+            f"{path} cannot be read ({error}). Put back its folder; if it is lost for good, move the file away and go"
+            " on as a new log: gateway restore --new-log (gateway help restore)"
+        ) from error
 
 
 @contextlib.contextmanager

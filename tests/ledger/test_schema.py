@@ -7,16 +7,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import inside
+from support import everybody, inside
 from support.everybody import AT
-from support.people import named
+from support.people import email, named
 from support.tampering import laid_open
 
 from gateway.app import composition
+from gateway.app.composition import open_house
 from gateway.desk import notices
 from gateway.disk import locked
 from gateway.fold.record import KeptNotice, NoticeGiven, Record
 from gateway.keys import secret_files
+from gateway.keys.epochs import FILE as EPOCHS
+from gateway.keys.epochs import FIRST, Epochs
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.audit import verify
@@ -327,6 +330,39 @@ def test_an_empty_ledger_is_never_made_beside_a_vault_with_people(folder, file):
     file.unlink()
     with pytest.raises(LedgerRefused, match="its people are not"):
         composition.migrate(folder)
+    assert not file.exists()
+
+
+def leaves_a_checkpoint(folder, file):
+    with open_house(folder, inside.settings()) as house:
+        everybody.says_no(house, "email", email(1))
+    (folder / "vault.sqlite3").unlink()
+    (folder / EPOCHS).unlink()
+
+
+def leaves_what_wraps_the_keys(folder, file):
+    """As its first start leaves it."""
+    leaves_a_checkpoint(folder, file)
+    shutil.rmtree(f"{folder}.checkpoints")
+    Epochs(folder, secret_files.load_secrets(folder).wraps).begin(FIRST + 1, 0, 0)
+
+
+@pytest.mark.parametrize("served", [leaves_a_checkpoint, leaves_what_wraps_the_keys])
+def test_an_empty_ledger_is_never_made_beside_secrets_that_had_one(folder, file, served):
+    """Ledger and vault may be lost together: a database lies elsewhere."""
+    served(folder, file)
+    file.unlink()
+    with pytest.raises(LedgerRefused, match="its people are not"):
+        composition.migrate(folder)
+    assert not file.exists()
+
+
+def test_a_checkpoint_that_is_kept_elsewhere_is_looked_for_there(folder, file, tmp_path):
+    leaves_a_checkpoint(folder, file)
+    file.unlink()
+    shutil.move(f"{folder}.checkpoints", tmp_path / "elsewhere")
+    with pytest.raises(LedgerRefused, match="its people are not"):
+        composition.migrate(folder, checkpoints=tmp_path / "elsewhere")
     assert not file.exists()
 
 
