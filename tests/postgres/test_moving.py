@@ -207,6 +207,25 @@ def test_what_is_written_meanwhile_goes_over_and_whoever_wrote_writes_there_no_m
         everybody.says_no(house, "gaid", gaid(8))
 
 
+def test_who_is_linked_while_it_is_compared_takes_no_number_that_the_next_links_are_given(data, where):
+    """Rows of the last steps bring their numbers along."""
+    with open_house(data, inside.settings(), dev=True, patient=True) as house:
+        again = iter(range(4))
+
+        def tell(what, rows):
+            if what == COMPARING:
+                for number in again:
+                    everybody.link(house, f"meanwhile {number}", ("gaid", gaid(number)))
+
+        moving.move(data, where, tell)
+    with open_house(data, inside.settings(), dev=True) as house:
+        for number in range(4, 8):
+            everybody.link(house, f"there {number}", ("gaid", gaid(number)))
+        assert house.fresh()
+    report, _ = verify_ledger(data, inside.settings(), boxes=True)
+    assert report.passed, report.different
+
+
 def steps_tried(writer):
     """What its thread, which alone may touch its connections, does of a change of the keys in three rounds."""
     steps, rounds = [], []

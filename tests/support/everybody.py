@@ -29,10 +29,17 @@ def story(house):
         says(people.browser(f"{number:032x}"), source=Source.GPC)
     says(who("email", email(1)))
     says(who("email", email(1)), ChoiceKind.OPT_IN, Purpose.SALE)
-    account, now = who("account", "ann"), milliseconds(AT)
-    things = [who("phone", phone(1)), who("gaid", GAID)]
-    do(lambda tx: links.link_identifiers(tx, account, things, Span(now), now))
-    says(things[0])
+    link(house, "ann", ("phone", phone(1)), ("gaid", GAID))
+    says(who("phone", phone(1)))
+
+
+def link(house, account, *things):
+    """Of an account to what it is said to have, by kind and value."""
+    owner, *had = (
+        house.consent.people.name([named(kind, value)]).subjects[0] for kind, value in (("account", account), *things)
+    )
+    now = milliseconds(AT)
+    house.writer.submit(lambda tx: links.link_identifiers(tx, owner, had, Span(now), now)).result(60)
 
 
 def fill(house, entries, first=0):

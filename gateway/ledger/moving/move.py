@@ -226,7 +226,7 @@ class LedgerMove:
             each.compare_all(self._compared)
         self.report.comparing = time.monotonic() - began
         for each in both:
-            self.target.prepare_target(each.target, each.tables)
+            self.target.learn_tables(each.target, each.tables)
         self._catch_up(both)
 
     def _copied(self, rows: int) -> None:
@@ -323,6 +323,7 @@ class LedgerMove:
         if db.execute("PRAGMA user_version").fetchall()[0][0] == version_of(which):
             return
         with written(db):
+            self.target.count_on(db, tables_of(which))
             if which == LEDGER:
                 for sql in ledger_statements()[1].triggers.values():
                     db.execute(sql)

@@ -89,8 +89,11 @@ class FolderPlace:
         """Whatever is there of one that has no name of its own."""
         drop_arriving_files(self.folder)
 
-    def prepare_target(self, db: Connection, tables: Iterable[MovedTable]) -> None:
-        """Behind its last row. Numbers of rows go on behind the largest by themselves."""
+    def learn_tables(self, db: Connection, tables: Iterable[MovedTable]) -> None:
+        """A file's planner asks for no counts."""
+
+    def count_on(self, db: Connection, tables: Iterable[MovedTable]) -> None:
+        """Numbers of rows go on behind the largest by themselves."""
 
     def give_names(self) -> None:
         """To a target that is whole: from then on it is the folder's ledger. As often as it is asked."""
@@ -164,15 +167,21 @@ class ServerPlace:
             for which in BOTH:
                 db.execute(f"DROP SCHEMA IF EXISTS {SCHEMAS[which]}_{ARRIVING} CASCADE")
 
-    def prepare_target(self, db: Connection, tables: Iterable[MovedTable]) -> None:
-        """Numbers that the server gives go on behind the largest, and its planner knows the tables."""
+    def learn_tables(self, db: Connection, tables: Iterable[MovedTable]) -> None:
+        """Its planner knows them from now on."""
+        for table in tables:
+            db.execute(f"ANALYZE {table.name}")
+
+    def count_on(self, db: Connection, tables: Iterable[MovedTable]) -> None:
+        """Behind the last row: numbers that the server gives go on behind the largest. Rows that bring their own do not
+        move them.
+        """
         for table in tables:
             if table.key_kinds == ("INTEGER",):
                 column = table.key[0]
                 known = f"greatest(coalesce(max({column}), 1), 1), max({column}) IS NOT NULL"
                 numbers = f"pg_get_serial_sequence('{table.name}', '{column}')"
                 db.execute(f"SELECT setval({numbers}, {known}) FROM {table.name}").fetchall()
-            db.execute(f"ANALYZE {table.name}")
 
     def give_names(self) -> None:
         with self._for_names() as db:
