@@ -22,7 +22,7 @@ from gateway.ledger.acts.folded_people import batches_of, connected_groups, fold
 from gateway.ledger.audit.reading import Entry, Sides
 from gateway.ledger.audit.verify import Look
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import LedgerLog, SideRow, readable_sides
+from gateway.ledger.log_records import NOBODY, LedgerLog, SideRow, readable_sides
 from gateway.ledger.side import mentions_of, often_mentioned
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
@@ -30,6 +30,8 @@ from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
 
 NONE = "there is none to be compared"
+# Of pruned entries those that are said again go by as others do.
+AGAIN = "SELECT of FROM restated WHERE of < (SELECT pruned FROM head)"
 # Besides whom more than one row mentions: whoever said something that was voided, and whom a deletion list names.
 SEVERAL = """
 SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
@@ -90,9 +92,10 @@ class StateCheck:
     def __init__(self, db: sqlite3.Connection, moment: StateMoment) -> None:
         self.found = list[str]()
         self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
-        self._groups = [*connected_groups(readable_sides(db))]
+        apart = set[bytes]()
+        self._groups = [*connected_groups(_with_apart(db, apart))]
         self._together = set(chain.from_iterable(self._groups))
-        several = often_mentioned(db).union(key for (key,) in db.execute(SEVERAL))
+        several = often_mentioned(db).union(apart, (key for (key,) in db.execute(SEVERAL)))
         self._groups += [[key] for key in several - self._together]
         self._together |= several
         self._lone = _LoneNoes()
@@ -171,6 +174,15 @@ class _LoneNoes:
         if said not in self._made:
             self._made[said] = LoneNo(said)
         return self._made[said]
+
+
+def _with_apart(db: sqlite3.Connection, apart: set[bytes]) -> Iterator[SideRow]:
+    """All rows. Of whom one tells that goes by with no entry is put `apart`: nothing else would lead to them."""
+    [pruned], again = db.execute("SELECT pruned FROM head").fetchone(), {of for (of,) in db.execute(AGAIN)}
+    for row in readable_sides(db):
+        if not row.entered or (row.seq < pruned and row.seq not in again):
+            apart |= {each.key for each in row.records()} - {NOBODY}
+        yield row
 
 
 def _named(place: Place) -> str:

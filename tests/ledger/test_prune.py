@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from support.everybody import AT, fill, says_no, story
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
-from gateway.app import composition
+from gateway.app import composition, state_check
 from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.asked import Ask
@@ -23,6 +24,7 @@ from gateway.desk.forgetting import prune
 from gateway.ledger import schema
 from gateway.ledger.acts import office_acts
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.log_records import pruned_record, readable_sides, rewrite_sides, sides_of_entries
 from gateway.ledger.proof import merkle, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import milliseconds
@@ -349,6 +351,43 @@ def test_bodies_go_by_pruning_only(old):
             db.execute("DELETE FROM entry WHERE seq = 512")
         with pytest.raises(sqlite3.IntegrityError, match="stays pruned"):
             db.execute("UPDATE head SET pruned = 0")
+
+
+def pruned_behind_the_back_of_the_log(db):
+    """As whoever can write the file would: nobody's word is said again, and no entry tells of it."""
+    for row in [*sides_of_entries(db, range(256))]:
+        assert [*rewrite_sides(db, [row], pruned_record)] or not row.own()
+    for sql in ("DELETE FROM entry WHERE seq < 256", "DELETE FROM restated", "UPDATE head SET pruned = 256"):
+        changed = db.execute(sql).rowcount
+    return changed
+
+
+UNTOLD = "256 entries count as pruned, and those that are kept tell of 0"
+
+
+@pytest.fixture
+def lone(old):
+    """What is said of a browser that said one thing, whose entry is pruned so, and whose row in the state is as before;
+    in the end that is made anew.
+    """
+    with opened(old) as house:
+        key = house.consent.people.browser(f"{40:032x}").key
+    tamper(old, pruned_behind_the_back_of_the_log)
+    yield f"the state of this host has not of key {key.hex()[:8]}… what the log folds to"
+    shutil.rmtree(old / "state")
+
+
+@pytest.mark.slow
+def test_a_prune_that_no_entry_tells_of_is_found(old, lone):
+    assert {UNTOLD, lone} <= {*composition.verify_ledger(old, inside.settings(), boxes=True)[0].different}
+
+
+@pytest.mark.slow
+def test_the_control_who_has_only_what_was_pruned_passes_where_nobody_looks_for_them(old, lone, monkeypatch):
+    monkeypatch.setattr(state_check, "_with_apart", lambda db, _: readable_sides(db))
+    different = composition.verify_ledger(old, inside.settings(), boxes=True)[0].different
+    assert UNTOLD in different
+    assert lone not in different
 
 
 @pytest.mark.slow

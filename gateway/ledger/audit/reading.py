@@ -85,7 +85,9 @@ URL = bytes.maketrans(b"+/", b"-_")
 
 
 class LedgerReading:
-    """One pass over the log. `found`: entries that cannot be read, or whose side rows are not theirs; and voids."""
+    """One pass over the log. `found`: entries that cannot be read, or whose side rows are not theirs; voids; and prunes
+    of which no entry tells.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.found: list[str] = []
@@ -94,6 +96,7 @@ class LedgerReading:
         self._uis: set[tuple[str, int, str]] = set()
         self._taken_back: set[tuple[int, int, str]] = set()
         self._restated = dict[int, int]()
+        self._below = 0  # as the last prune says
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
 
@@ -125,6 +128,8 @@ class LedgerReading:
             self._voids |= {(of, seq, leaf["t"]) for first, last in leaf["of"] for of in range(first, last + 1)}
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
             self._uis.add((leaf["ui"], seq, leaf["t"]))
+        elif leaf["e"] == "pruned":
+            self._below = max(self._below, leaf["below"])  # the last one is always kept: it is newer than what it takes
         elif leaf["e"] == entry.TAKEN_BACK:
             self._taken_back.add((leaf["count"], seq, leaf["t"]))
 
@@ -140,6 +145,8 @@ class LedgerReading:
         ):
             rows = {(*row[:2], *map(_minute, row[2:])) for row in self._db.execute(sql, (since,))}
             self.found += [f"{what.format(each)} is not what entry {by} says" for each, by, *_ in sorted(rows ^ said)]
+        if self._below != self._pruned:
+            self.found.append(f"{self._pruned} entries count as pruned, and those that are kept tell of {self._below}")
         decided = {seq for (seq,) in self._db.execute("SELECT seq FROM void_act WHERE seq >= ?", (self._pruned,))}
         undecided = sorted(decided ^ {by for _, by, _ in self._voids})
         self.found += [f"who decided on the void of entry {seq} is not what stands beside it" for seq in undecided]
