@@ -4,6 +4,7 @@ in the place where it goes, and a copy that nobody finishes.
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -14,7 +15,7 @@ from support import everybody, inside, moving, postgres_server
 from support.opting_in import Clock
 from support.people import email, gaid
 
-from gateway.app.composition import open_house
+from gateway.app.composition import migrate, open_house
 from gateway.app.moving import InstallationMove
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
@@ -190,6 +191,38 @@ def test_a_copy_that_nobody_finishes_is_given_up_by_the_service_after_a_day(data
             moving.move(*ends)
         InstallationMove(str(data), where, inside.settings()).give_up()
     moving.move(*ends)
+
+
+def another(data, tmp_path):
+    migrate(tmp_path / "another")
+    return tmp_path / "another"
+
+
+def the_same_of_before(data, tmp_path):
+    """As a backup is put back, where somebody does not know that it was moved."""
+    return tmp_path / "before"
+
+
+@pytest.mark.parametrize("whose", [another, the_same_of_before])
+def test_what_another_folder_has_moved_there_is_given_up_by_none_that_has_not_all_of_it(
+    data, where, tmp_path, monkeypatch, whose
+):
+    """Behind the mark it is the only ledger, whatever its schemas are called."""
+    shutil.copytree(data, tmp_path / "before")
+    with open_house(data, inside.settings(), dev=True) as house:
+        everybody.says_no(house, "email", email(9))
+    before = moving.content(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(moves.LedgerMove, "_finish", lambda _: cuts("", 0))
+        with pytest.raises(Cut):
+            moving.move(data, where)
+    folder = whose(data, tmp_path)
+    for use in (lambda: moving.move(folder, where), InstallationMove(str(folder), where, inside.settings()).give_up):
+        with pytest.raises(LedgerRefused, match=r"another installation has.*gateway_vault_arriving") as refused:
+            use()
+        assert "--give-up" not in str(refused.value)
+    moving.move(data, where)
+    assert moving.content(data) == before
 
 
 def test_an_url_with_a_password_is_refused_and_written_nowhere(data, where):

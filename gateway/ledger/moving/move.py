@@ -29,6 +29,11 @@ LAST_SECONDS = 30.0  # of the last step, in which opt-outs are kept beside: a se
 FEW, ROUNDS = 1000, 20  # rows that the last step may still have to copy, and how often that is tried for
 HEAD = "SELECT ledger, origin, size, frontier FROM head"
 GIVE_UP = "gateway copy --give-up takes away what there is of it"
+OTHERS = (
+    "{at} has a copy that is not of this ledger, or has more than it: perhaps the only one that another installation"
+    " has by now. Nothing was changed. gateway copy finishes it where it was begun; if it is nobody's, take it away:"
+    " {names}"
+)
 
 
 def version_of(which: str) -> int:
@@ -111,10 +116,26 @@ class LedgerMove:
         with self._alone():
             if self._is_moved():
                 raise LedgerRefused("the source is no ledger any more: run gateway copy again, which finishes it")
+            self._prove_no_others()
             for which in BOTH:
                 with self._writing_source(which) as db:
                     changed_rows.end_notes(db)
             self.target.drop_target()
+
+    def _prove_no_others(self) -> None:
+        """That nobody else's ledger is in what there is at the target: it has no log yet, or nothing that the source
+        has not too. A copy of another installation may be whole, and only lack its names. Raises `LedgerRefused`.
+        """
+        with contextlib.closing(self.source.open_source(LEDGER, writes=False)) as db:
+            [(ledger, _, size, _)] = db.execute(HEAD).fetchall()
+        for which in BOTH:
+            if (target := self.target.open_target(which)) is None:
+                continue
+            with contextlib.closing(target):
+                version = schema.version(target, Path(self.target.name))
+                heads = target.execute(HEAD).fetchall() if which == LEDGER and version < 0 else []
+            if version > 0 or any(head[0] != ledger or head[2] > size for head in heads):
+                raise LedgerRefused(OTHERS.format(at=self.target.name, names=self.target.arriving))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -152,6 +173,7 @@ class LedgerMove:
                 f"{self.target.name} has a ledger already, or a part of one ({', '.join(taken)}), and nothing is"
                 " overwritten. What an earlier move left there is yours to delete (gateway help postgresql)"
             )
+        self._prove_no_others()
         noted, found = self._noted(), self._number_of_target()
         if noted and noted == found:
             return noted

@@ -85,6 +85,11 @@ class FolderPlace:
         """
         return [each.name for which in BOTH for each in with_logs(self._path(which)) if each.exists()]
 
+    @property
+    def arriving(self) -> str:
+        """Where a target is that has no name of its own yet, as texts call it."""
+        return " and ".join(self._path(which, ARRIVING).name for which in BOTH)
+
     def drop_target(self) -> None:
         """Whatever is there of one that has no name of its own."""
         drop_arriving_files(self.folder)
@@ -161,6 +166,10 @@ class ServerPlace:
                 db.close()
                 found.append(name)
         return found
+
+    @property
+    def arriving(self) -> str:
+        return " and ".join(f"{SCHEMAS[which]}_{ARRIVING}" for which in BOTH)
 
     def drop_target(self) -> None:
         with self._for_names() as db:
