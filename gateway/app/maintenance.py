@@ -354,15 +354,18 @@ def put_back(
 
 
 def _put_back_epochs(folder: Path, kept: Path | None, secrets: Secrets, at: datetime) -> None:
-    """The kept ones where the folder has none, but for what is dead by now. Keys of before may be there again, so that
-    none counts as empty.
-    """
+    """The kept ones where the folder has none, but for what is dead by now."""
     if kept and (kept / EPOCHS).exists() and not (folder / EPOCHS).exists():
         _write_new(folder / EPOCHS, (kept / EPOCHS).read_bytes())
     epochs = Epochs(folder, secrets.wraps)
     for each in epochs.all:
         if each.begun and moment(each.dies) <= at:
             epochs.drop(each.number)
+    _count_none_as_empty(epochs)
+
+
+def _count_none_as_empty(epochs: Epochs) -> None:
+    """Behind a restore, of a backup or of a server, keys of before may be there again, wrapped by any that lives."""
     if epochs.all:
         epochs.mark([each.number for each in epochs.all], empty=False)
 
@@ -425,6 +428,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
         try:
             publisher_of(folder, settings, loaded).prove(db)
         except LedgerRefused:
+            _count_none_as_empty(Epochs(folder, loaded.wraps))
             return backup.begin_new_log(db, store_of(folder, settings), clock())
         raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
 
@@ -443,6 +447,7 @@ def take_over(folder: Path, settings: Settings) -> None:
             store_in(folder).take_over()
         person_keys.take_over(folder)
         _adopt(folder, settings, loaded)
+        _count_none_as_empty(Epochs(folder, loaded.wraps))
         _prove_epochs(folder, loaded)
 
 
@@ -477,6 +482,7 @@ def join(folder: Path, settings: Settings) -> None:
         store.join()
         person_keys.join(folder)
         _adopt(folder, settings, loaded)
+        _count_none_as_empty(kept)
 
 
 def _prove_file(folder: Path, what: str, instead: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from gateway.ledger import erasure_steps, schema
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.publisher import CheckpointStore
-from gateway.ledger.subjects import Choice
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.postgres import address
 from gateway.state.upkeep import HostState
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
@@ -127,6 +128,22 @@ def test_an_epoch_that_one_begins_is_what_both_wrap_by_and_each_opens_what_the_o
     for each in folders:
         report, _ = verify_ledger(each, SETTINGS, boxes=True)
         assert report.passed, report
+
+
+@pytest.mark.parametrize("comes_to_it", [maintenance.join, maintenance.take_over, maintenance.go_on])
+def test_no_epoch_counts_as_empty_behind_what_is_done_where_a_server_was_put_back(folders, comes_to_it):
+    """Keys of before may be there again: on the day on which it dies they would go."""
+    settings, second = inside.settings(store__owner=postgres_server.office_url(folders[0])), folders[1]
+    for at in (AT, AT + WEEK):
+        with opened(folders[1:], at) as (house,):
+            opt_out(house, 1)
+            until(lambda at=at: epochs(second).newest.begun == milliseconds(at), "none was begun")
+            until(lambda: all(each.empty for each in epochs(second).older), "an older one is used")
+    assert epochs(second).older
+    if comes_to_it is maintenance.go_on:
+        shutil.rmtree(store_of(second, SETTINGS))  # what was signed there is not known any more
+    comes_to_it(second, settings)
+    assert not [each.number for each in epochs(second).all if each.empty]
 
 
 def test_one_that_lacks_the_epoch_before_writes_nothing_and_says_what_to_copy(folders):
