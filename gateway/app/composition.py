@@ -379,6 +379,10 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
     those of the entries too. Raises `LedgerRefused` where it cannot be opened.
     """
     secrets, store = secret_files.load_secrets(folder), store_of(folder, settings)
+    if boxes and not person_keys.is_there(folder):  # whoever opens a vault makes it
+        raise LedgerRefused(
+            f"{folder / person_keys.FILE} is not there, without which no box opens: gateway help restore"
+        )
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(store_in(folder).open_to_read()))
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None

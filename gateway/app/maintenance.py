@@ -326,15 +326,19 @@ class PutBack:
 def put_back(
     folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None, clock: Clock = now
 ) -> PutBack:
-    """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none: they are not to
-    be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
+    """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none, else to name
+    them is refused: they are not to be put back to before an erasure or a rotation. Raises `LedgerRefused`,
+    `SecretsMissing`.
     """
     _prove(ledger)
     make_folder(folder)
     _prove_file(folder, "is put back by its own means", "as its backup was made")
     with _alone(folder):
+        _prove_room(folder, vault, secrets, clock())
         loaded = _secrets_of(folder, ledger, secrets)
-        if vault and not (folder / VAULT).exists():
+        if vault:
+            for ending in ("", *backup.TAIL):  # one that keeps nobody's
+                (folder / f"{VAULT}{ending}").unlink(missing_ok=True)
             backup.copy(vault, folder / VAULT)
         _put_back_epochs(folder, secrets, loaded, clock())
         if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
@@ -351,6 +355,28 @@ def put_back(
             except LedgerRefused as refused:
                 why = str(refused)
     return PutBack(found, aside, why, (folder / VAULT).exists())
+
+
+def _prove_room(folder: Path, vault: Path | None, kept: Path | None, at: datetime) -> None:
+    """That what is named would be put back, or is there already. Raises `LedgerRefused`."""
+    there = [folder / VAULT] if vault and person_keys.anybody(folder) else []
+    own = folder / secret_files.SECRETS
+    if kept and own.exists():
+        copy = kept / secret_files.SECRETS
+        there += [own] if copy.exists() and own.read_bytes() != copy.read_bytes() else []
+        there += [folder / EPOCHS] if _has_others(folder, kept, at) else []
+    if there:
+        raise LedgerRefused(
+            f"{' and '.join(map(str, there))}: there already, and nothing is put back over keys; nothing was changed."
+            " Without --keys and --secrets they stay, and the ledger alone is put back (gateway help restore)"
+        )
+
+
+def _has_others(folder: Path, kept: Path, at: datetime) -> bool:
+    """Whether the folder has epochs, and not each of the kept ones that live."""
+    own, copy = (Epochs(each, secret_files.load_secrets(folder).wraps) for each in (folder, kept))
+    lives = [each.number for each in copy.all if not each.begun or moment(each.dies) > at]
+    return bool(own.all) and any(own.key(number) != copy.key(number) for number in lives)
 
 
 def _put_back_epochs(folder: Path, kept: Path | None, secrets: Secrets, at: datetime) -> None:

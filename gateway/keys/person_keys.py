@@ -58,12 +58,17 @@ class VaultRefused(Unusable):
     """The file is of another version. The text says what to do."""
 
 
+def is_there(folder: Path) -> bool:
+    """Whether the folder has a vault, whoever's keys it keeps; a server's is taken to be there."""
+    return bool(address.url_in(folder)) or (folder / FILE).exists()
+
+
 def anybody(folder: Path, owner: str = "") -> bool:
     """Whether the folder keeps anybody's keys. `owner`: as `Vault` has it. A file that cannot be read is taken to; one
     without its table was cut off while the installation was made.
     """
     try:
-        if not address.url_in(folder) and not (folder / FILE).exists():
+        if not is_there(folder):
             return False
         with contextlib.closing(_connected(folder, owner)) as db:
             made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'person'").fetchone()

@@ -309,10 +309,43 @@ def test_keys_and_secrets_that_are_there_are_never_put_back_to_before(lived_in, 
     old_keys = maintenance.back_up_keys(lived_in, tmp_path / "keys", lambda: AT)
     maintenance.back_up_secrets(lived_in, tmp_path / "secrets")
     secrets = secret_files.add_pepper(lived_in)
-    before = (lived_in / VAULT).stat().st_ino
-    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", old_keys, tmp_path / "secrets")
+    before, ledger = (lived_in / VAULT).stat().st_ino, (lived_in / schema.FILE).stat().st_ino
+    for kept, says in (
+        ((old_keys, None), VAULT),
+        ((None, tmp_path / "secrets"), secret_files.SECRETS),
+        ((old_keys, tmp_path / "secrets"), f"{VAULT} and .*{secret_files.SECRETS}"),
+    ):
+        with pytest.raises(LedgerRefused, match=f"{says}: there already"):
+            maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", *kept)
+        assert (lived_in / schema.FILE).stat().st_ino == ledger
+    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
     assert secret_files.load_secrets(lived_in) == secrets
     assert (lived_in / VAULT).stat().st_ino == before
+
+
+def test_epochs_that_were_begun_beside_those_that_are_kept_are_told_and_not_passed_over(lived_in, tmp_path):
+    maintenance.back_up_secrets(lived_in, tmp_path / "secrets")
+    (lived_in / EPOCHS).unlink()
+    with opened(lived_in) as house:
+        opt_out(house, 4)
+    with pytest.raises(LedgerRefused, match=f"{EPOCHS}: there already"):
+        maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, tmp_path / "secrets")
+
+
+def test_a_look_at_a_ledger_without_keys_makes_no_vault_in_whose_place_none_is_put_back(lived_in, tmp_path):
+    keys = maintenance.back_up_keys(lived_in, tmp_path / "keys", lambda: AT)
+    maintenance.back_up_secrets(lived_in, tmp_path / "secrets")
+    new = tmp_path / "new"
+    maintenance.put_back(new, SETTINGS, tmp_path / "backup", None, tmp_path / "secrets")
+    with pytest.raises(LedgerRefused, match=f"{VAULT} is not there"):
+        verify_ledger(new, SETTINGS, boxes=True)
+    assert not (new / VAULT).exists()
+    migrate(new)
+    assert (new / VAULT).exists(), "an empty one"
+    assert maintenance.put_back(new, SETTINGS, tmp_path / "backup", keys, None).keys
+    maintenance.go_on(new, SETTINGS)
+    report, _ = verify_ledger(new, SETTINGS, boxes=True)
+    assert (report.different, bool(report.opened)) == ([], True)
 
 
 def test_the_control_folder_and_store_put_back_together_are_not_found_out_here(lived_in, tmp_path):
