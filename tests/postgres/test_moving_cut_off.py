@@ -225,6 +225,46 @@ def test_what_another_folder_has_moved_there_is_given_up_by_none_that_has_not_al
     assert moving.content(data) == before
 
 
+def test_a_source_that_a_newer_release_migrates_meanwhile_stays_the_ledger(data, where):
+    """Its new tables were not copied."""
+
+    def becomes(version):
+        with contextlib.closing(sqlite3.connect(data / moving.FILES[0])) as db:
+            db.execute(f"PRAGMA user_version = {version}")
+
+    def migrates(what, rows):
+        if what == "comparing rows":
+            becomes(schema.version_wanted() + 1)
+
+    with pytest.raises(LedgerRefused, match=rf"has version {schema.version_wanted() + 1} by now.*--give-up"):
+        moving.move(data, where, migrates)
+    assert not address.url_in(data)
+    becomes(schema.version_wanted())
+    moving.move(data, where)
+
+
+def test_a_file_that_somebody_reads_is_given_no_name_without_its_log(moved, where, monkeypatch):
+    complete, reading = moves.LedgerMove._complete, []
+
+    def reads(self, which, db):
+        reader = sqlite3.connect(moved / f"{which}.sqlite3.arriving", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        reading.append(reader)
+        complete(self, which, db)
+
+    before = moving.content(moved)
+    with monkeypatch.context() as patch:
+        patch.setattr(moves.LedgerMove, "_complete", reads)
+        with pytest.raises(LedgerRefused, match="another process reads a file that is being made"):
+            moving.move(where, moved)
+    assert not [name for name in moving.FILES if (moved / name).exists()]
+    for each in reading:
+        each.close()
+    moving.move(where, moved)
+    assert moving.content(moved) == before
+
+
 def test_an_url_with_a_password_is_refused_and_written_nowhere(data, where):
     said = where.replace("postgresql://", "postgresql://me:secret@", 1) if "@" not in where else f"{where}"
     for url in (said if "secret" in said else "postgresql://me:secret@127.0.0.1/x", f"{where}?password=secret"):

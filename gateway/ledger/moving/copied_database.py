@@ -97,8 +97,7 @@ class CopiedDatabase:
 
     def keep_target(self) -> None:
         """Whatever was written there outlives a power cut from now on. Raises `LedgerRefused`."""
-        if not disk.bring_over(self.target, empty=True)[0]:
-            raise LedgerRefused(f"{self.name}: another process reads the file that is being made; run the same again")
+        bring_over(self.target)
 
     def prove_changed(self, db: Connection) -> None:
         """That whatever is noted still is at the target as a connection to the source shows it, whoever was to bring it
@@ -146,6 +145,12 @@ class CopiedDatabase:
         for db in (self.reads, self.writes, self.target):
             with contextlib.suppress(sqlite3.Error):
                 db.close()
+
+
+def bring_over(db: Connection) -> None:
+    """All of a file into its main part, so that it may be without its log. Raises `LedgerRefused`."""
+    if not disk.bring_over(db, empty=True)[0]:
+        raise LedgerRefused("another process reads a file that is being made; run the same again")
 
 
 @contextlib.contextmanager

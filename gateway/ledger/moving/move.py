@@ -280,7 +280,7 @@ class LedgerMove:
                     each.writes.execute("BEGIN IMMEDIATE")
                 for each in (ledger, vault):
                     self.report.rest += each.copy_changed(each.writes)[1]
-                    self._prove_number(each.writes, number)
+                    self._prove_same(each, number)
                     each.prove_changed(each.writes)
                 self._prove_log(ledger.writes, ledger.target)
                 for each in both:
@@ -296,9 +296,15 @@ class LedgerMove:
                             each.writes.execute("ROLLBACK")
             self.report.paused = time.monotonic() - began
 
-    def _prove_number(self, db: Connection, number: int) -> None:
-        if _number_in(db) != number:
+    def _prove_same(self, each: CopiedDatabase, number: int) -> None:
+        """That the source notes for this copy still, and has the tables that were copied."""
+        if _number_in(each.writes) != number:
             raise LedgerRefused("the copy was given up, or begun anew, meanwhile")
+        if (found := schema.version(each.writes, Path(self.source.name))) != version_of(each.name):
+            raise LedgerRefused(
+                f"{self.source.name} has version {found} by now, and a newer release may keep more than was copied:"
+                f" begin again with that release; {GIVE_UP}"
+            )
 
     def _prove_log(self, source: Connection, target: Connection) -> None:
         [(size, end)] = target.execute(schema.ENDS).fetchall()

@@ -18,7 +18,7 @@ from gateway.keys import person_keys
 from gateway.ledger import postgres_store, schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.moving.changed_rows import ARRIVING, drop_arriving_files, with_logs
-from gateway.ledger.moving.copied_database import written
+from gateway.ledger.moving.copied_database import bring_over, written
 from gateway.ledger.moving.tables import MovedTable
 from gateway.ledger.store import Connection
 from gateway.ledger.watch import TERM_OF_A_FILE
@@ -105,8 +105,8 @@ class FolderPlace:
         for which in BOTH:
             if (db := self.open_target(which)) is not None:
                 path = self._path(which, ARRIVING)
-                disk.bring_over(db, empty=True)
-                db.close()
+                with contextlib.closing(db):
+                    bring_over(db)
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
                 path.replace(self._path(which))
