@@ -444,7 +444,7 @@ def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:
 
 def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     """The folder's ledger goes on as a new log. Raises `LedgerRefused` where it is damaged, in use, or needs no new
-    log.
+    log, or another machine began that.
     """
     loaded = secret_files.load_secrets(folder)
     owned = store_in(folder, owner=settings.store.owner)
@@ -490,6 +490,7 @@ def _adopt(folder: Path, settings: Settings, loaded: Secrets) -> None:
     store = store_in(folder)
     with contextlib.closing(store.open_to_write()) as db:
         schema.prove_mark(db, store.name, loaded.marks)
+        backup.follow_new_log(db, store_of(folder, settings))
         publisher_of(folder, settings, loaded).adopt(db)
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gateway.disk import make_folder, reserve, sync_folder, whole, write_durably
+from gateway.disk import is_file, make_folder, reserve, sync_folder, whole, write_durably
 from gateway.ledger import entry, erasure_steps, schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.log_records import LAST_PLACE, put_side
@@ -114,6 +114,10 @@ def _lay_aside(folder: Path) -> Path | None:
 
 ENDED = ".ended"  # of the file with the last checkpoint of a log that is over
 NUMBERED = re.compile(r"(.+)\.([0-9]+)")
+RESTORED = """
+SELECT 1 FROM entry WHERE CASE WHEN json_valid(CAST(body AS TEXT))
+THEN json_extract(CAST(body AS TEXT), '$.e') = 'restored' END LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,18 @@ class NewLogBegun:
 
 
 def begin_new_log(db: sqlite3.Connection, store: Path, at: datetime) -> NewLogBegun:
-    """Makes the open ledger a new log; under the writers' lock, with nobody else there. Cut off, it is run again."""
+    """Makes the open ledger a new log; under the writers' lock, with nobody else there. Cut off, it is run again.
+    Raises `LedgerRefused` where another machine made it one.
+    """
     size, ledger, packed, origin = db.execute("SELECT size, ledger, frontier, origin FROM head").fetchone()
     kept = CheckpointStore(store, ledger)
     last, now = kept.last(), Checkpoint(origin, size, Frontier(size, packed).root())
     if last and origin != last.origin and _says(db, size, last):
         begun = NewLogBegun(origin, last, size - 1)  # cut off between the entry and the store
+    elif last and not is_file(db) and _is_later(origin, last.origin):
+        raise LedgerRefused(
+            f"another machine went on with it as {origin}, and a new log would put that one out: gateway migrate --join"
+        )
     else:
         known = [origin, *([last.origin] if last else []), *_ended(kept)]
         begun = NewLogBegun(next_log_name(known, None if last else at), last, size)
@@ -147,12 +157,35 @@ def next_log_name(known: Sequence[str], lost: datetime | None = None) -> str:
     """The name after those that this log had. `lost`: the store is, so nobody knows which were used; then the number is
     that moment's.
     """
-    parts = [NUMBERED.fullmatch(name) for name in known]
-    base = parts[0][1] if parts[0] else known[0]
+    names = [_numbered(name) for name in known]
+    base, _ = names[0]
     if lost:
         return f"{base}.{lost:%Y%m%d%H%M%S}"
-    numbers = [int(part[2]) for part in parts if part and part[1] == base]
-    return f"{base}.{max(numbers, default=1) + 1}"
+    return f"{base}.{max(number for of, number in names if of == base) + 1}"
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """A log's first name, and which of its names this is."""
+    part = NUMBERED.fullmatch(name)
+    return (part[1], int(part[2])) if part else (name, 1)
+
+
+def _is_later(name: str, other: str) -> bool:
+    """Of two names of one log."""
+    (base, number), (of, before) = _numbered(name), _numbered(other)
+    return base == of and number > before
+
+
+def follow_new_log(db: sqlite3.Connection, store: Path) -> None:
+    """Takes a new log that another machine began, and of which an entry tells, for what was signed last; under the
+    writers' lock. What this one had signed of the old log stays in the store as evidence.
+    """
+    size, ledger, packed, origin = db.execute("SELECT size, ledger, frontier, origin FROM head").fetchone()
+    kept = CheckpointStore(store, ledger)
+    last = kept.last()
+    if last and _is_later(origin, last.origin) and db.execute(RESTORED).fetchone():
+        write_durably(_evidence_of(kept, last), last.text().encode())
+        kept.swap(last, Checkpoint(origin, size, Frontier(size, packed).root()))
 
 
 def _says(db: sqlite3.Connection, size: int, last: Checkpoint) -> bool:
