@@ -326,12 +326,7 @@ def _migrated(folder: Path, origin: str, owner: str, checkpoints: Path) -> int:
     if two:
         folder_store.prove_two_roles(store, store_in(folder))
     with store.held():
-        if not store.exists() and (person_keys.anybody(folder, owner) or _has_served(folder, checkpoints)):
-            # A new, empty ledger beside an old vault, or old secrets, would have forgotten everybody's opt-out.
-            raise LedgerRefused(
-                f"{store.name} is gone, but its people are not. Put back the last backup of {folder}, or name the"
-                " PostgreSQL that they are in ([store] url); whoever begins anew does so in a new folder"
-            )
+        prove_not_lost(folder, store, checkpoints, owner)
         try:
             secrets = secret_files.load_secrets(folder)
         except secret_files.SecretsMissing:
@@ -346,6 +341,17 @@ def _migrated(folder: Path, origin: str, owner: str, checkpoints: Path) -> int:
     if two:
         folder_store.grant_role(store, store_in(folder))
     return version
+
+
+def prove_not_lost(folder: Path, store: Store, checkpoints: Path, owner: str = "") -> None:
+    """Before a ledger is made where there is none: a new, empty one beside an old vault, or old secrets, would have
+    forgotten everybody's opt-out. Raises `LedgerRefused`.
+    """
+    if not store.exists() and (person_keys.anybody(folder, owner) or _has_served(folder, checkpoints)):
+        raise LedgerRefused(
+            f"{store.name} is gone, but its people are not. Put back the last backup of {folder}, or name the"
+            " PostgreSQL that they are in ([store] url); whoever begins anew does so in a new folder"
+        )
 
 
 def _has_served(folder: Path, checkpoints: Path) -> bool:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.app.composition import publisher_of
+from gateway.app.composition import prove_not_lost, publisher_of, store_of
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
@@ -52,6 +52,7 @@ class InstallationMove:
             if self._into_server:  # it is this machine's, also where one that was killed did not come to say so
                 secrets = secret_files.load_secrets(self.folder)
                 store = store_in(self.folder)
+                prove_not_lost(self.folder, store, store_of(self.folder, self._settings))
                 store.migrate(len(secrets.peppers), "", secrets.marks)
                 Vault(self.folder, secrets.wraps).close()
             return report

@@ -225,6 +225,19 @@ def test_what_another_folder_has_moved_there_is_given_up_by_none_that_has_not_al
     assert moving.content(data) == before
 
 
+def test_a_server_that_was_made_anew_behind_a_move_gets_no_empty_ledger_by_the_same_command(moved, where):
+    import psycopg
+
+    store_in(moved).close()
+    with psycopg.connect(where, autocommit=True) as db:
+        for name in ("gateway_ledger", "gateway_vault"):
+            db.execute(f"DROP SCHEMA {name} CASCADE")
+    for use in (lambda: moving.move(moved, where), lambda: migrate(moved, url=where)):
+        with pytest.raises(LedgerRefused, match="its people are not"):
+            use()
+        assert not store_in(moved).exists()
+
+
 def test_a_source_that_a_newer_release_migrates_meanwhile_stays_the_ledger(data, where):
     """Its new tables were not copied."""
 
