@@ -419,10 +419,10 @@ def acknowledge(
 
 
 def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
-    named, values = _named(said)
+    (named, values), which = _named(said), _meant(said)
     found = tx.db.execute(
         "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"  # noqa: S608 - ours
-        f" WHERE {named} AND {_meant(said)}"
+        f" WHERE {named} AND {which}"
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
