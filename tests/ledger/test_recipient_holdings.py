@@ -364,6 +364,22 @@ def test_what_its_caller_says_did_not_leave_goes_with_its_person(story, who, han
     assert story.rows("SELECT 1 FROM reported") == []
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_a_child_s_account_has_stays_in_the_file_though_the_account_alone_was_named(
+    story, who, leaves, listed, algorithm
+):
+    child, device, stranger = who("account", "child"), who("gaid", GAID), who("gaid", gaid(2))
+    story.links(child, device)
+    leaves("matching", device, device, child)
+    leaves("matching", stranger, stranger, child)
+    hashed = hashlib.new(algorithm, GAID.encode()).hexdigest()
+    order = ErasureOrder(Erasing.CHILD, [child], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert [named for (named,) in story.rows("SELECT DISTINCT named FROM held")] == [stranger.key], "the control"
+    assert listed(algorithm) == ([("ad_id", hashed)], 0)
+    assert {key for (key,) in story.rows("SELECT key FROM suppression")} == {device.key}, "nor of whom it merely named"
+
+
 def test_who_was_told_to_nobody_stays_in_the_file_once_what_left_is_pruned_and_is_not_shown_as_told(
     story, who, leaves, listed
 ):

@@ -159,6 +159,10 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
     if unlinks:
         recipient_holdings.forget_informed(tx, own)
         return recipients_to_tell.forget_recipients(tx, own, own)
+    for each in found:
+        if each.named in own:  # all that a child's account has, which no call named
+            for kind, value in each.identifiers.items():
+                suppression.keep_suppression(tx, Subject(kind, value, (each.named,)))
     known = {*names, *recipient_holdings.keys_among(tx, own)}
     staying = recipients_to_tell.untold(tx, found, names, own, strictly=order.is_listed)
     return recipients_to_tell.forget_recipients(tx, known, own, staying, whole=order.is_listed)
