@@ -6,7 +6,8 @@ officer's to decide on, and recipients that have something of them are told of t
 deleted that is kept of what left, and each recipient of it and each own system of the operator is told to delete; only
 once all recipients have taken that and all systems said that they deleted is the answer `deleted`, never for our own
 erasure alone. An identifier that several accounts have is nobody's alone: all are
-opted out. Whoever merely said no before is nobody: what is kept of that is what a no needs.
+opted out. So it is of a number that was given back since the request, which never reaches its next holder's data (R5),
+and of what left by a later yes alone. Whoever merely said no before is nobody: what is kept of that is what a no needs.
 """
 
 import os
@@ -45,12 +46,14 @@ class Matched(StrEnum):
     ACCOUNT = "account"
     SEVERAL = "several"  # accounts
     ABROAD = "abroad"  # only numbers from abroad that end in the same ten digits: denied, never deleted
+    LATER = "later"  # whoever has a number since it was given back, or who came back: neither asked for a deletion
     ORDERED = "ordered"  # no account: everything is to be deleted, and whoever got any of it was told
 
 
 NOBODYS_ALONE = {
     Matched.SEVERAL: "several accounts have it, and it is not for one of them to delete: 4",
     Matched.ABROAD: "only a number from abroad ends in its digits, and nothing of that is deleted: 4",
+    Matched.LATER: "all of it came later, of another holder or by a yes, and whose it is did not ask: 4",
 }
 PAGE = 500  # digests that are looked at in one transaction's turn
 AT_ONCE = 5_000  # that are looked through for these
@@ -71,7 +74,16 @@ GROUP BY r.key ORDER BY r.key LIMIT ?
 """  # noqa: S608 - ours
 ABROAD_OF = "SELECT key, abroad FROM deletion_abroad WHERE key IN ({marks})"
 ABROAD = "SELECT DISTINCT abroad FROM deletion_abroad WHERE key = ?"
-OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
+OF_KEY = "SELECT id, matched, seq FROM deletion_row WHERE key = ? AND gone IS NULL"
+# Whether anything left before a request came, since its key is its present holder's.
+LEFT_BEFORE = """
+SELECT 1 FROM held_key WHERE key = :key AND batch >= :since AND first < :asked
+UNION ALL SELECT 1 FROM disclosure
+WHERE key = :key AND batch >= :since AND batch < :asked AND outcome <> 'not_sent'
+UNION ALL SELECT 1 FROM disclosed WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0
+  AND first < (SELECT at FROM deletion_batch WHERE seq = :asked)
+LIMIT 1
+"""
 # What is ordered for one stays so, whoever is found later.
 MATCH = (
     "UPDATE deletion_row SET matched = ? WHERE key = ? AND gone IS NULL AND decided IS NULL AND matched <> 'ordered'"
@@ -82,7 +94,8 @@ TOLD = "SELECT recipient FROM outbox WHERE id IN ({marks})"
 RECEIVED = "SELECT b.place, b.received FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.id = ?"
 # None: it is open.
 STATUS = """
-CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched IN ('several', 'abroad') THEN 4
+CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5
+WHEN r.matched IN ('several', 'abroad', 'later') THEN 4
 WHEN r.matched = 'ordered' AND EXISTS (SELECT 1 FROM deletion_message m WHERE m.id = r.id) AND NOT EXISTS (
   SELECT 1 FROM deletion_message m LEFT JOIN outbox o ON o.id = m.message
   WHERE m.id = r.id AND coalesce(o.state, '') <> 'delivered') THEN 3 END
@@ -179,16 +192,12 @@ def look(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> Matched:
         return Matched.NOBODY  # the list took it back meanwhile
     _know_names(tx, key, at, reads)
     slate = people_of(tx, [key]).slate()
-    names = family(slate, key)
-    if _is_linked(slate, names) or _left_with_accounts(tx, names):
-        matched = Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
+    is_ordered = any(before == Matched.ORDERED for _, before, _ in found)
+    matched = _whom(tx, slate, key, max(asked for *_, asked in found), at, is_ordered=is_ordered)
+    if matched is Matched.ORDERED:
+        _order(tx, key, [id_ for id_, *_ in found], at)
+    elif matched is not Matched.NOBODY:
         pass_standing_on(tx, key, at)
-    elif (is_ordered := any(before == Matched.ORDERED for _, before in found)) or [*rows_of(tx.db, LEFT, names)]:
-        matched = Matched.ORDERED
-        if not (is_ordered and _left_by_a_yes(tx, key, names, at)):
-            _order(tx, key, [id_ for id_, _ in found], at)
-    else:
-        matched = Matched.NOBODY
     for names in _known_abroad(tx, key):
         matched = Matched.ABROAD if matched is Matched.NOBODY else matched
         no = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
@@ -209,11 +218,33 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
                 know_names(tx, subject, now)
 
 
-def _left_by_a_yes(tx: Transaction, key: bytes, names: Iterable[bytes], at: datetime) -> bool:
+def _whom(tx: Transaction, slate: Slate, key: bytes, asked: int, at: datetime, *, is_ordered: bool) -> Matched:
+    """`asked`: the entry with which the last request of the digest came."""
+    names = family(slate, key)
+    own, is_linked = _present(tx, names), _is_linked(slate, names) or _left_with_accounts(tx, names)
+    if asked < own[key] and (is_linked or any(each.batch >= own[key] for each in _left(tx, own))):
+        return Matched.LATER
+    if is_linked:
+        return Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
+    if not (is_ordered or [*rows_of(tx.db, LEFT, names)]):
+        return Matched.NOBODY
+    is_behind = is_ordered or not _left_before(tx, own, asked)
+    return Matched.LATER if is_behind and _left_by_a_yes(tx, key, own, at) else Matched.ORDERED
+
+
+def _left(tx: Transaction, own: Belongings) -> list[Held | Got]:
+    return [*_held(tx, own), *_got(tx, own)]
+
+
+def _left_before(tx: Transaction, own: Belongings, asked: int) -> bool:
+    given = ({"key": name, "since": since, "asked": asked} for name, since in own.items())
+    return any(tx.db.execute(LEFT_BEFORE, each).fetchone() for each in given)
+
+
+def _left_by_a_yes(tx: Transaction, key: bytes, own: Belongings, at: datetime) -> bool:
     """Whether all that is kept left for what its person came back to: by their own word, behind the list's."""
-    own, standing = _present(tx, names), people_of(tx, [key]).standing(key, milliseconds(at))
-    left = [*(each.purposes for each in _held(tx, own)), *(each.purposes for each in _got(tx, own))]
-    purposes = set[str]().union(*left)
+    standing = people_of(tx, [key]).standing(key, milliseconds(at))
+    purposes = set[str]().union(*(each.purposes for each in _left(tx, own)))
     return bool(purposes) and purposes <= {each for each in ALL_PURPOSES if not standing.denies(each)}
 
 

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import json
 import os
+from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
 
 import pytest
 from cli.test_drop import ANA, ANAS, NOW, act, hold, link, rows_of, say_yes, verified
-from cli.test_drop_systems import A, Broker
+from cli.test_drop_systems import A, B, Broker
 from support import inside
 from support.people import GAID, named
 
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
+from gateway.cli import drop
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.fold.kin import family
@@ -193,7 +195,8 @@ def tie(folder, account, at, until=None):
     act(folder, job)
 
 
-LATER = NOW + timedelta(minutes=1)
+LATER_BY = timedelta(minutes=1)
+LATER = NOW + LATER_BY
 NO = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", LATER)
 
 
@@ -221,6 +224,58 @@ def test_what_leaves_by_the_yes_of_whoever_came_back_is_not(broker, folder):
     broker.answers()
     assert takes(broker, "hashes") == ""
     assert kept(broker)[0]
+
+
+HASHED_NUMBER = ("phone", ANAS, "hashes", "phone_hash", "sharing")
+
+
+@pytest.mark.parametrize("goes", [GOES[DeletionKind.PHONE], HASHED_NUMBER])
+@pytest.mark.parametrize("released", [True, False])
+def test_a_number_s_next_holder_loses_nothing_by_what_the_one_before_asked_for(broker, folder, goes, released):
+    checks(broker, ("email", ANA, "payments", "contact", "service"), will_send=True)  # the log is no empty one
+    broker.take((A, ANAS), kind=DeletionKind.PHONE)
+    assert broker.answers() == ({A: "5"}, {})
+    if released:
+        act(folder, lambda tx, who: links.release(tx, who("phone", ANAS), milliseconds(LATER)))
+    if goes is HASHED_NUMBER:
+        say_yes(folder, ("phone", ANAS), NOW + 2 * LATER_BY, purpose=Purpose.SHARING)
+    checks(broker, goes, will_send=True)
+    before, deletes = kept(broker), not released and goes is not HASHED_NUMBER
+    assert broker.answers("--amend") == ({} if deletes else {A: "4"}, {A: ""} if deletes else {})
+    assert ('"delete"' in takes(broker, goes[2])) == deletes, "without a release and a yes it does: the control"
+    assert (kept(broker) == before) != deletes
+    assert "4" in broker.decide(A, 3).stderr or deletes
+    assert '"delete"' not in takes(broker, goes[2])
+    verified(folder)
+
+
+def test_an_account_that_has_a_number_since_it_was_given_back_is_not_the_officer_s_to_delete(broker, folder):
+    link(folder, ("ana", "phone", ANAS))
+    broker.take((A, ANAS), kind=DeletionKind.PHONE)
+    assert broker.answers() == ({}, {A: "2"}), "the control"
+    act(folder, lambda tx, who: links.release(tx, who("phone", ANAS), milliseconds(NOW)))
+    act(folder, lambda tx, who: links.tie(tx, who("account", "bo"), [who("phone", ANAS)], milliseconds(LATER)))
+    hold(folder, ANAS, kind="phone")
+    told = broker.decide(A, 3)
+    assert (told.exit_code, "whose it is did not ask" in told.stderr) == (1, True)
+    assert broker.answers() == ({A: "4"}, {})
+    assert kept(broker)[0] == [ANAS]
+    broker.take((B, ANAS), kind=DeletionKind.PHONE)
+    assert broker.answers() == ({}, {A: "2", B: "2"}), "whoever has it now asks"
+    verified(folder)
+
+
+def test_what_left_before_a_request_is_deleted_though_its_person_came_back_before_anybody_looked(
+    broker, folder, monkeypatch
+):
+    checks(broker, HASHED[DeletionKind.EMAIL], will_send=True)
+    with monkeypatch.context() as killed:
+        killed.setattr(drop, "_look", lambda *_: Counter())
+        broker.take((A, ANA))
+    say_yes(folder, ("email", ANA), LATER, purpose=Purpose.SHARING)
+    broker.answers()
+    assert '"delete"' in takes(broker, "hashes")
+    assert broker.answers() == ({A: "3"}, {})
 
 
 def test_nobody_who_came_back_is_told_as_opted_out_while_the_officer_decides(broker, folder):
