@@ -280,7 +280,7 @@ def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool)
 
 def pass_standing_on(tx: Transaction, key: bytes, at: datetime) -> None:
     """What denies of a key now, as if it was said now, for a no that nobody says: of a state's list, or that a void
-    brought back. What its person came back to is no part of it.
+    brought back. What its person came back to is no part of it. An own system is told what is kept by a name.
     """
     standing = people_of(tx, [key]).standing(key, milliseconds(at))
     if said := frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose)):
@@ -315,7 +315,9 @@ def pass_no_on(
     came = received() if stopped or has_systems else None
     tell_recipients(tx, stopped, at, came, _last_of(said, came or at))
     if has_systems:
-        named = _accounts_among(tx, reached) | {each.key: in_every_form(each) for each in subjects}
+        named = _accounts_among(tx, reached)
+        for each in subjects:
+            named |= {each.key: in_every_form(each)} if each.value else _kept_forms(tx, each.key)
         own_systems.suppress(tx, named, said, at, came)
 
 
@@ -332,6 +334,17 @@ def _reached(tx: Transaction, subject: Subject, *, unknown: bool) -> set[bytes]:
     """`unknown`: nobody hears of it but by the identifier's own names."""
     reached = named_by(subject)
     return reached if unknown else reached | reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
+
+
+def _kept_forms(tx: Transaction, key: bytes) -> dict[bytes, dict[str, str]]:
+    """What each name of an identifier is called that no call names: as recipients have it, or an erasure left it."""
+    found = dict[bytes, dict[str, str]]()
+    for name in family(people_of(tx, [key]).slate(), key):
+        found[name] = suppression.read_suppression(tx, name)
+        for held in recipient_holdings.under(tx, name, released_since(tx.db, name)):
+            if held.named == name:  # whom a row merely named beside it is nobody that the no is about (R12)
+                found[name] |= recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed)
+    return found
 
 
 def _accounts_among(tx: Transaction, keys: Iterable[bytes]) -> dict[bytes, dict[str, str]]:

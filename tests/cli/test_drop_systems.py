@@ -72,6 +72,17 @@ def test_deleted_is_answered_once_each_own_system_said_so_and_the_recipient_took
     verified(folder)
 
 
+def test_an_own_system_is_told_of_a_listed_no_by_what_left_too(folder, tmp_path):
+    broker = Broker(folder, tmp_path, warehouse="")
+    link(folder, ("ana", "email", ANA), ("bo", "email", "bo@example.com"))
+    hold(folder, ANA)
+    broker.take((A, ANA), (B, "bo@example.com"))
+    told = broker.run("deliveries", "--take", "system:warehouse").output
+    assert ('"opt_out"' in told, ANA in told, "bo@" in told) == (True, True, False)
+    broker.answers()
+    assert ANA not in broker.run("deliveries", "--take", "system:warehouse").output, "nor twice"
+
+
 def test_deleted_is_not_answered_while_the_recipient_alone_has_not_taken_it(folder, tmp_path):
     with own_system() as warehouse:
         broker = Broker(folder, tmp_path, warehouse=warehouse.url)

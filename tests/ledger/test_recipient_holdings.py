@@ -1,6 +1,7 @@
 """What recipients hold from us: taken back where it did not leave, forgotten with the person, and nobody else's (R5,
 R18)."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -94,6 +95,39 @@ def test_what_left_under_the_plainest_spelling_of_a_mailbox_is_told_of_a_no_in_a
     leaves("teemo", plain, plain)
     says(dotted)
     assert told("teemo") == [("opt_out", ["janedoe@gmail.com"])]
+
+
+@pytest.mark.parametrize("screen", ["dark", "fair"])
+def test_a_no_that_comes_back_with_the_void_of_a_forgotten_persons_yes_is_told(story, house, who, leaves, told, screen):
+    """Of the yes only that is kept which other spelling's no it took back, and on which screen."""
+    plain, dotted = who("email", "janedoe@gmail.com"), who("email", "jane.doe@gmail.com")
+    story.says(dotted)
+    story.says(plain, "opt_in", Purpose.SALE, ui="dark")
+    leaves("teemo", dotted, dotted)
+    order = ErasureOrder(Erasing.UNLINK, [plain], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    before = (story.sales(dotted), told("teemo"))
+    assert before == (["none"], [])
+    assert asyncio.run(house.consent.void_consents(screen, bytes(32))) == 0, "nobody's that is known"
+    assert story.sales(dotted) == ["opted_out" if screen == "dark" else "none"], "another screen is the control"
+    assert told("teemo") == [("opt_out", ["jane.doe@gmail.com"])] * (screen == "dark")
+
+
+def test_an_own_system_is_told_again_of_a_no_that_comes_back_with_a_void(story, house, who, leaves, says, told):
+    """It heard of the no before, and nothing of the yes."""
+    device, beside, system = who("gaid", GAID), who("gaid", gaid(2)), "system:warehouse"
+    story.do(lambda tx: tx.db.execute("INSERT INTO own_system VALUES ('warehouse', 'gaid', 1)").rowcount)
+    says(device)
+    yes = Choice(ChoiceKind.OPT_IN, ALL_PURPOSES, "api", story.at, ui="dark")
+    story.do(lambda tx: recipients_to_tell.write_and_tell(tx, device, yes, os.urandom(16)))
+    leaves("teemo", device, device)
+    leaves("teemo", beside, device)
+    assert told(system) == [("opt_out", [GAID])], "the control"
+    assert asyncio.run(house.consent.void_consents("dark", bytes(32))) == 1
+    assert {each for _, values in told("teemo") for each in values} == {GAID, gaid(2)}
+    assert told(system) == [("opt_out", [GAID])] * 2, "and of nobody whom a row merely named beside it"
+    assert asyncio.run(house.consent.void_consents("dark", bytes(32))) == 0
+    assert len(told(system)) == 2, "nor twice"
 
 
 def test_what_did_not_leave_is_told_to_nobody(story, who, leaves, says, told):

@@ -35,12 +35,12 @@ from typing import Any, NamedTuple
 from gateway import disk
 from gateway.fold import record as told
 from gateway.fold.kin import Alike, alike
-from gateway.fold.record import NamesLearnt, Record, SaidOut, ScreenVoided
+from gateway.fold.record import KeptEnd, NamesLearnt, Record, SaidOut, ScreenVoided
 from gateway.fold.state import Place
 from gateway.ledger import entry
 from gateway.ledger.acts import idempotency
 from gateway.ledger.acts.folded_people import Relations, StandingPeople, connected_people, folded_from, with_looser
-from gateway.ledger.log_records import NOBODY, rewrite_all_sides, stays_by
+from gateway.ledger.log_records import COLUMNS, NOBODY, place_of_entry, rewrite_all_sides, row_of, stays_by
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.side import Mention, count_mentioned
 from gateway.ledger.store import Store, ledger_snapshot
@@ -59,6 +59,10 @@ SELECT d.seq, d.key FROM entry e CROSS JOIN detail d ON d.seq = e.seq WHERE {SCR
 UNION SELECT d.seq, d.key FROM entry e CROSS JOIN restated x ON x.seq = e.seq CROSS JOIN detail d ON d.seq = x.of
 WHERE {SCREEN} = ?1
 """  # noqa: S608 - ours
+
+
+FIRST_UNLINK = "SELECT min(seq) FROM erasure WHERE mode = 'unlink'"
+BESIDE_ENTRIES = f"SELECT {COLUMNS} FROM side s WHERE s.place > ? AND NOT s.entered ORDER BY s.place"  # noqa: S608 - ours
 
 
 def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> bool:
@@ -80,9 +84,20 @@ def consents_of(db: sqlite3.Connection, ui: str) -> int:
 
 
 def consented_on(store: Store, ui: str) -> tuple[int, list[bytes]]:
-    """The same, and whose they are, each once: whoever got data of them on one is told once it is void."""
+    """The same, and whom they opened, each once: whoever got data of them on one is told once it is void."""
     with ledger_snapshot(store) as db:
-        return consents_of(db, ui), sorted({key for _, key in db.execute(CONSENTED, (ui,))})
+        whose = {key for _, key in db.execute(CONSENTED, (ui,))}
+        return consents_of(db, ui), sorted(whose | _opened_by_forgotten(db, ui))
+
+
+def _opened_by_forgotten(db: sqlite3.Connection, ui: str) -> set[bytes]:
+    """Whose no a yes on a screen took back of somebody who is forgotten since, of which only that is kept."""
+    [first] = db.execute(FIRST_UNLINK).fetchone()
+    if first is None:
+        return set()
+    sides = map(row_of, db.execute(BESIDE_ENTRIES, (place_of_entry(db, first),)))
+    kept = ((each.key, each.said) for side in sides for each in side.records(words={KeptEnd}))
+    return {key for key, said in kept if isinstance(said, KeptEnd) and said.no and said.screen == ui}
 
 
 def is_void(tx: Transaction, ui: str) -> bool:
