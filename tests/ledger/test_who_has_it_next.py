@@ -5,7 +5,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from support.people import email, phone
+from support.people import GAID, email, phone
 
 from gateway.desk import access, disclosures, history
 from gateway.desk.disclosures import Intended
@@ -180,3 +180,24 @@ def test_the_account_it_came_to_proves_nothing_about_the_one_before(passed, how,
     passed.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
     [(sealed,)] = passed.story.rows("SELECT sealed FROM detail WHERE seq = ?", passed.said.seq)
     assert sealed is not None
+
+
+@pytest.mark.parametrize("whose", ["before", "also", "alone", "named"])
+def test_what_was_said_on_a_child_s_tablet_while_it_was_another_s_is_not_forgotten_with_the_child(story, who, whose):
+    """The first two; that it was theirs alone is the control, and so is that the tablet was named."""
+    child, other, tablet = who("account", "child"), who("account", "other"), who("gaid", GAID)
+    if whose != "alone":
+        story.links(other, tablet)
+    before = story.says(tablet, details={"note": "of before"})
+    story.at += HOUR
+    if whose == "before":
+        story.unlinks(other, tablet)
+    story.links(child, tablet)
+    story.at += HOUR
+    since = story.says(tablet, "limit", details={"note": "of now"})
+    named = [child, tablet] if whose == "named" else [child]
+    order = ErasureOrder(Erasing.CHILD, named, story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    kept = story.rows(f"SELECT sealed IS NOT NULL FROM detail WHERE seq IN ({before.seq}, {since.seq}) ORDER BY seq")
+    assert kept == [(int(whose in ("before", "also")),), (0,)]
+    assert story.sales(tablet, child) == ["opted_out", "opted_out"]

@@ -5,7 +5,7 @@ opens an entry stay, so that the opt-out holds and can be proved. `unlink` forge
 `child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
 and no other entry. Recipients are told before anything is deleted. The deletions are only pending until
 erasure_steps.py has destroyed the keys. Never touches what is another person's: what an account merely has, and what
-was said on a number before it came to whoever proves it now (R5, R12).
+was said on a number before it came to whoever proves it now, or on a child's device before it was theirs (R5, R12).
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
@@ -25,7 +24,7 @@ from gateway.fold.record import ChildFound
 from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import Belongings, FoldedPeople, canonicals, group, persons_behind
-from gateway.ledger.acts.holders import forgotten_since, released_since
+from gateway.ledger.acts.holders import forgotten_since, linked_since, released_since
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.store import asked_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
@@ -135,13 +134,20 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
 def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers, each from where it is whose it is now; a digest that
     another one has too stays for that one. Of a state's list nobody proved anything: it means whoever had the address.
+    What a child's account has and no call named is theirs since others had it, a device too.
     """
     names = {name for key in keys for name in group(db, key)}
     names -= {name for name in names if name not in keys and canonicals(db, name) - names}
     proved = {each.key for each in order.subjects if each.is_account}
-    from_links = partial(forgotten_since, now=milliseconds(order.at), proved=proved)
-    since = released_since if order.is_listed else from_links
-    return {name: order.beside[name] if name in order.beside else since(db, name) for name in sorted(names)}
+    mine = {name for subject in order.subjects for name in group(db, subject.key)}
+    now = milliseconds(order.at)
+
+    def since(name: bytes) -> int:
+        if order.is_listed:
+            return released_since(db, name)
+        return forgotten_since(db, name, now, proved) if name in mine else linked_since(db, name, now, proved)
+
+    return {name: order.beside[name] if name in order.beside else since(name) for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:
