@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
