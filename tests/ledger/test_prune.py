@@ -21,10 +21,11 @@ from gateway.cli import root
 from gateway.consent.asked import Ask
 from gateway.desk import disclosures, history
 from gateway.desk.forgetting import prune
+from gateway.desk.forgetting.resting import pruned_record
 from gateway.ledger import schema
 from gateway.ledger.acts import office_acts
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.log_records import pruned_record, readable_sides, rewrite_sides, sides_of_entries
+from gateway.ledger.log_records import readable_sides, rewrite_sides, sides_of_entries
 from gateway.ledger.proof import merkle, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import milliseconds
