@@ -75,8 +75,9 @@ GIVES_UP: dict[str, Any] = {
 FORGETTING = ("DROP", "ALTER", "ROLLBACK TO")
 TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout="
 WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
-# Of whoever serves: what it computes between two is some milliseconds, for what takes long is folded outside.
-SERVES_WITHIN = 3_000
+# Of whoever serves: what it computes between two is some milliseconds, for what takes long is folded outside, where it
+# holds up nobody: of some hundred thousand people that another machine pruned it takes minutes.
+SERVES_WITHIN, FOLDS_WITHIN = 3_000, 3_600_000
 # Whatever a role, a database or the server is set to: with less a commit is reported that no disk has yet, or none of
 # the standby's. `remote_apply` is more.
 KEEPS = """
@@ -415,10 +416,11 @@ class PostgresConnection:
     @contextlib.contextmanager
     def moment(self) -> Iterator[None]:
         """What is read within is all of one moment, on a connection that writes at other times; only temporary tables
-        are written.
+        are written. It holds no row, so that much may be computed between two statements.
         """
         self._run(BEGINS_TO_READ)
         try:
+            self._run(f"SET LOCAL idle_in_transaction_session_timeout = {FOLDS_WITHIN}")
             yield
         finally:
             with contextlib.suppress(sqlite3.Error):  # whoever read within knows what went wrong

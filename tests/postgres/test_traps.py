@@ -160,6 +160,18 @@ def test_who_serves_holds_up_others_for_a_shorter_time(url, monkeypatch):
     db.end()
 
 
+def test_who_folds_what_others_wrote_holds_up_nobody_and_may_take_as_long_as_it_takes(url, monkeypatch):
+    monkeypatch.setattr("gateway.postgres.connection.SERVES_WITHIN", 200)
+    db = connected(url)
+    db.hasten()
+    with db.moment():
+        assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        time.sleep(0.6)
+        assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    assert db.execute("SELECT current_setting('idle_in_transaction_session_timeout')").fetchone() == ("200ms",)
+    db.end()
+
+
 def test_who_listens_hears_behind_any_silence(url):
     db = connected(url)
     db.listen()
