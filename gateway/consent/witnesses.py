@@ -8,7 +8,6 @@ signs, whoever is started meanwhile and however long it is away.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,7 +114,6 @@ def _taken_over(signed: str, witness: KnownWitness, body: bytes) -> str:
 log = structlog.get_logger("gateway")
 SECONDS = 12.0  # for one witness; it answers in tenths
 PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
-LEARNS = 2.0  # seconds at most until a machine knows what another one signed
 MISSED = 10  # looks in a row: with the default ten minutes, longer than a witness takes to start again
 
 
@@ -183,8 +181,7 @@ class Witnessing:
             self._missed[name] = self._missed.get(name, (0, ""))[0] + 1, str(away)
             return None
         except WitnessDisagrees as disagrees:
-            newest = self._newer(size)
-            if newest is None or size_of(newest) == size:  # else another process of ours has shown it a newer one since
+            if not self._is_ours(disagrees.size, size):
                 log.warning("witness disagrees", witness=name, why=str(disagrees))
                 self._disagrees[name] = self._text(name, disagrees)
             return None
@@ -194,14 +191,15 @@ class Witnessing:
         self._missed.pop(name, None)
         return given
 
-    def _newer(self, size: int) -> str | None:
-        """What is to be witnessed by now. Another machine of ours may have shown a witness what this one learns in a
-        moment.
+    def _is_ours(self, seen: int, size: int) -> bool:
+        """Whether a witness may have got what it saw from another process or machine of ours, which had more by then
+        than the `size` that was shown; then it is asked with that the next time.
         """
-        until = time.monotonic() + (LEARNS if self._reader.store.is_server else 0.0)
-        while (newest := self._reader.to_be_witnessed()) and size_of(newest) == size and time.monotonic() < until:
-            time.sleep(LEARNS / 20)
-        return newest
+        if seen <= size:
+            return False
+        self._reader.learn(seen)
+        newest = self._reader.to_be_witnessed()
+        return newest is not None and seen <= size_of(newest)
 
     def _text(self, name: str, disagrees: WitnessDisagrees) -> str:
         return (

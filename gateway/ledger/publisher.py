@@ -428,12 +428,12 @@ class Publisher:
 
     def advance(self, db: sqlite3.Connection, size: int, packed: bytes) -> None:
         """Takes a tree that other machines made, and that is durable, for what was signed last, once it grew out of
-        what this one has; under the writers' lock. So this one signs nothing that does not grow out of theirs. Raises
-        as `publish` does.
+        what this one has; under the writers' lock. So this one signs nothing that does not grow out of theirs. Also
+        where a witness disagrees, which signs again only what is as long as what it saw. Raises as `publish` does.
         """
         store = self.store(db)
         last = store.last()
-        if last is not None and last.size < size and not self._refused and self._grown_out_of(db, store) == last:
+        if last is not None and last.size < size and self._grown_out_of(db, store) == last:
             store.swap(last, Checkpoint(last.origin, size, Frontier(size, packed).root()))
 
     def receipt(self, seq: int, event: str) -> Receipt | None:

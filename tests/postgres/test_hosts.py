@@ -19,13 +19,17 @@ from gateway.app import composition, maintenance
 from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
 from gateway.consent.leases import LATE, LONGEST, HeldLeases, Leases
+from gateway.consent.witnesses import SIZE_TYPE, KnownWitness, Witnessing
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.shared_epochs import SharedEpochs
 from gateway.ledger import erasure_steps, schema
+from gateway.ledger.audit.witness import Witness as Signing
+from gateway.ledger.audit.witness import WitnessSeen
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier
 from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.postgres import address
@@ -35,6 +39,8 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 WEEK = timedelta(days=7, seconds=1)
 SETTINGS = inside.settings()
+WITNESS = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
+ADDRESS = KnownWitness("https://witness.example.com/w1", CosignatureVerifier(WITNESS.name, WITNESS.public))
 
 
 def longest(leases, position):
@@ -107,6 +113,55 @@ def test_each_takes_its_turn_and_neither_signs_what_does_not_grow_out_of_what_th
     for each in folders:
         with pytest.raises(LedgerRefused, match="was signed at"), opened([each]):
             pass
+
+
+def witnessing(house, folder, signing):
+    """Asks a witness that signs for the log of both."""
+
+    def post(_, body):
+        try:
+            return 200, "text/plain", signing.add_checkpoint(body).encode()
+        except WitnessSeen as seen:
+            return 409, SIZE_TYPE, b"%d\n" % seen.size
+
+    return Witnessing(folder, house.consent.log_reader, {"auditor": ADDRESS}, post, 1)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["goes on", "goes on again"])
+def test_what_a_witness_saw_of_one_machine_stops_no_other_that_did_not_hear_of_it_yet(
+    folders, tmp_path, monkeypatch, stopped
+):
+    with opened(folders) as (first, second):
+        opt_out(second, 1)
+        monkeypatch.setattr(second.writer, "_advance", lambda: None)
+        origin = second.consent.log_reader.origin()
+        own = [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in second.secrets.signing]
+        signing = Signing(tmp_path, [WITNESS], own)
+        for number in (2, 3):
+            opt_out(first, number)
+        witnessing(first, folders[0], signing).ask()
+        assert signed(folders[1]) < signed(folders[0])
+        asks = witnessing(second, folders[1], signing)
+        if stopped:
+            second.consent.log_reader.refuse({"auditor": "a witness has seen another log"})
+        for _ in range(2):
+            asks.ask()
+        assert signed(folders[1]) == signed(folders[0])
+        assert asks.seen()["auditor"] is not None
+        until(second.fresh, "it is stopped")
+        opt_out(second, 4)
+
+
+def test_what_a_witness_saw_and_no_machine_has_stops_all_that_hear_of_it(folders, monkeypatch):
+    with opened(folders) as (first, second):
+        opt_out(first, 1)
+        until(lambda: signed(folders[1]) == signed(folders[0]), "it does not hear of it")
+        asks = Witnessing(
+            folders[1], second.consent.log_reader, {"auditor": ADDRESS}, lambda *_: (409, SIZE_TYPE, b"1000\n"), 1
+        )
+        asks.ask()
+        until(lambda: not second.fresh(), "it answers")
+        assert "signed 1000 entries" in second.writer._watch.why
 
 
 def test_an_epoch_that_one_begins_is_what_both_wrap_by_and_each_opens_what_the_other_wrote(folders):

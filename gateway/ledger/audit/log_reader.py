@@ -94,6 +94,21 @@ class LogReader:
         with self._signed(refused_too=True, lasting=True) as (_, signed):
             return signed
 
+    def learn(self, size: int) -> None:
+        """Takes what other machines made of the tree for what was signed last, where a ledger on a server has so many
+        entries: a commit of our own shows that what is there is durable.
+        """
+        if not self.store.is_server:
+            return
+        broken = (OSError, tree.TreeBroken, StoreBroken)
+        with ledger_needed(*broken), contextlib.closing(self.store.open_to_write()) as db:
+            db.execute("BEGIN IMMEDIATE")
+            durable, frontier = db.execute("SELECT size, frontier FROM head").fetchone()
+            db.execute("COMMIT")  # without the lock: it may wait long for a standby
+            if durable >= size:
+                with self.store.held():
+                    self.publisher.advance(db, durable, frontier)
+
     def refuse(self, told: Mapping[str, str]) -> None:
         """What witnesses say of this log from now on, by each (`Publisher.refuse`)."""
         with ledger_needed(), contextlib.closing(self.store.open_to_read()) as db:
