@@ -95,7 +95,7 @@ class StateKeeper:
         self._slices = None if at_once is None else SLICES
         self._store, self._tell = store, tell
         self._doubtful, self._begun, self._tidies = True, False, False
-        self._is_proved = False
+        self._is_proved, self._remembers = False, False
         self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = time.monotonic()
         self._stop = threading.Event()
@@ -133,8 +133,10 @@ class StateKeeper:
             self._doubtful = True
             self._say(f"{type(error).__name__}: {error}")
             return
-        if not isinstance(log, GrownLog):  # of which nobody was forgotten
+        self._remembers |= not isinstance(log, GrownLog)  # of which nobody was forgotten
+        if self._remembers and self._busy is None and not self.state.waits:  # one that is being made wants to know, too
             forget_deletes(db)
+            self._remembers = False
         self._doubtful, self._begun = False, True
         self._say("")
         if self.state.unswept:
@@ -166,11 +168,13 @@ class StateKeeper:
                 self._went_on(going_on)
 
     def behind(self, db: sqlite3.Connection) -> int | None:
-        """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
-        if not self._begun or self._doubtful:
+        """From which position on it lacks what a connection shows, or one that was made to take its place; None: from
+        none, or it is to be made anew.
+        """
+        if (not self._begun or self._doubtful) and not self.state.waits:
             return None
         try:
-            position, log = self.state.position(), LedgerLog(db)
+            position, log = self.state.lacks_from(), LedgerLog(db)
         except DOUBTS:
             return None
         return position if position < log.head else None

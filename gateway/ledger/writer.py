@@ -70,7 +70,7 @@ class KeptState(Protocol):
         """What a connection to a server shows, read at once; None: that is not enough to go on from."""
 
     def behind(self, db: sqlite3.Connection) -> int | None:
-        """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
+        """From which position on it, or one that takes its place, lacks what a connection shows; None: from none."""
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes."""

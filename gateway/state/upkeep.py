@@ -239,6 +239,13 @@ class HostState:
         """How far it has folded the log. Raises `StateRefused`, `NotAState`, lmdb.Error."""
         return read_head(self._current())[0].position
 
+    def lacks_from(self) -> int:
+        """From which position on the one lacks the log that is followed next: one that was made, or the one in force.
+        Raises as `position` does.
+        """
+        made = self._made
+        return self.position() if made is None else read_head(made)[0].position
+
     def left(self) -> bool:
         """Whether its pages may hold what was replaced. Raises as `position` does."""
         return bool(read_head(self._current())[1])

@@ -438,6 +438,71 @@ def test_an_erasure_between_another_machines_commit_and_its_fold_makes_no_state_
         assert not anew
 
 
+@pytest.mark.parametrize("act", ["an unlink", "an opt-out"])
+def test_a_state_that_is_made_while_another_machine_forgets_somebody_is_made_once(folders, monkeypatch, act):
+    anew, makes = [], HostState._from_nothing
+    with opened(folders) as (first, second):
+        for number in range(3):
+            opt_out(second, number)
+        unlink = ErasureOrder(Erasing.UNLINK, people(first, 1), AT)
+        acts = {"an unlink": lambda: asyncio.run(first.consent.erase(unlink)), "an opt-out": lambda: opt_out(first, 1)}
+
+        def meanwhile(its, log):
+            if its is not second.keeper.state:
+                return makes(its, log)
+            made = makes(its, log)
+            anew.append(log.head)
+            if len(anew) <= 2:
+                acts[act]()
+            return made
+
+        monkeypatch.setattr(HostState, "_from_nothing", meanwhile)
+        second.keeper.state._held.mark.set_torn()
+        until(lambda: anew and second.fresh(), "it is not made")
+        assert [word(second, number) for number in (0, 2)] == ["opted_out"] * 2
+        assert word(second, 1) == word(first, 1)
+        assert len(anew) == 1
+
+
+def applied(folder):
+    """Up to where all machines said that they have the ledger."""
+    with psycopg.connect(address.url_in(folder)) as db:
+        return db.execute("SELECT min(applied) FROM gateway_ledger.host").fetchone()[0]
+
+
+@pytest.mark.parametrize("act", ["an unlink", "two unlinks", "an opt-out"])
+def test_one_that_is_compacted_meanwhile_takes_the_place_of_the_one_before(folders, monkeypatch, act):
+    compacted, makes = [], HostState._compacted
+    with opened(folders) as (first, second):
+        for number in range(4):
+            opt_out(second, number)
+
+        def unlink(number):
+            asyncio.run(first.consent.erase(ErasureOrder(Erasing.UNLINK, people(first, number), AT)))
+            until(lambda: applied(folders[0]) >= second.keeper.state.position(), "one does not say that it has it")
+
+        acts = {
+            "an unlink": lambda: unlink(1),
+            "two unlinks": lambda: (unlink(1), unlink(2)),
+            "an opt-out": lambda: opt_out(first, 1),
+        }
+
+        def meanwhile(its):
+            made = makes(its)
+            if its is second.keeper.state:
+                compacted.append(made)
+                if len(compacted) == 1:
+                    acts[act]()
+            return made
+
+        monkeypatch.setattr(HostState, "_compacted", meanwhile)
+        unlink(0)
+        second.keeper._tidies_at = 0.0
+        until(lambda: compacted and not second.keeper.state.waits and second.keeper._busy is None, "it is not made")
+        assert second.keeper.state._held is compacted[0]
+        assert [word(second, number) for number in (0, 1, 3)] == [word(first, number) for number in (0, 1, 3)]
+
+
 def test_a_machine_that_listens_where_nothing_comes_through_any_more_listens_anew(postgres, tmp_path):
     first = postgres_server.installed(postgres, tmp_path / "first")
     with (
