@@ -107,12 +107,12 @@ class Reporting:
         name, before = name_of(report.decision), disclosures.outcome_said(tx, name_of(report.decision))
         if before in {report.outcome, SENT}:
             return Took("repeated", decision.recipient), []
-        if is_over(decision, report.said or at):
-            return Took("expired", decision.recipient), []
         if decision.denied:
             return self._take_despite(tx, report, decision, at)
         if decision.stands is Stands.INTENDED:
             disclosures.mark_outcome(tx, decision.recipient, name, report.outcome)
+        elif is_over(decision, report.said or at):
+            return Took("expired", decision.recipient), []
         disclosures.say_outcome(tx, name, report.outcome, at)
         late = report.at is not None and report.at.timestamp() - decision.at > self._late.total_seconds()
         counted = (report.outcome, LATE) if late and report.outcome == SENT else (report.outcome,)
@@ -131,11 +131,8 @@ class Reporting:
 
 
 def is_over(decision: Decision, said: datetime) -> bool:
-    """Whether it is too late to say what became of an answer that was not announced, which has no row of its own: what
-    was said of it is known for a while, and would count again after that.
-    """
-    late = said.timestamp() - decision.at > REPORTED_WITHIN.total_seconds()
-    return late and decision.stands is not Stands.INTENDED
+    """Whether it is too late to say what became of an answer that was not announced."""
+    return said.timestamp() - decision.at > REPORTED_WITHIN.total_seconds()
 
 
 def counted(decision: Decision, outcome: str, number: int = 1, *, said: bool = False) -> Counted:

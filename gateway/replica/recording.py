@@ -30,7 +30,7 @@ import httpx2
 
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
-from gateway.consent.decisions import FORMED, Deciding, Decisions, Issued, Made, NotOurs, name_of
+from gateway.consent.decisions import FORMED, Deciding, Decisions, Issued, Made, NotOurs, Stands, name_of
 from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, Tell, is_over
 from gateway.consent.people import leaves
 from gateway.delivery.background import Every
@@ -450,7 +450,7 @@ class Recording(Deciding):
         name = name_of(report.decision)
         if news.get(name, self._said.get(name)) in {report.outcome, SENT}:
             return "repeated"
-        if is_over(decision, now):
+        if decision.stands is not Stands.INTENDED and not decision.denied and is_over(decision, now):
             return "expired"
         news[name] = report.outcome
         return "denied" if decision.denied and report.outcome != NOT_SENT else "recorded"

@@ -217,20 +217,6 @@ async def test_what_is_said_an_hour_later_leaves_it_as_it_was_counted(tmp_path):
         assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 1}
 
 
-async def test_what_went_despite_a_no_is_counted_once_however_late_it_is_said_again(tmp_path):
-    """What was said of an answer is not known for ever, so nothing is taken of it after that."""
-    now = [datetime(2026, 11, 24, 12, 0, tzinfo=UTC)]
-    served = inside.application(tmp_path / "data", clock=lambda: now[0])
-    async with served as app, inside.client(app, **inside.DEV) as keyed:
-        await opt_out(keyed)
-        first, later = [(await check(keyed))["decision"] for _ in range(2)]
-        assert await report(keyed, said(first)) == ["denied"]
-        now[0] += timedelta(hours=2, seconds=2)
-        assert await report(keyed, said(later, "not_sent"), said(first)) == ["expired", "expired"]
-        assert await received(keyed) == {("advertisers", "sent"): 1}
-        assert await number(keyed, "gateway_sent_despite_no_total") == 1
-
-
 @pytest.mark.parametrize("outcome", ["sent", "not_sent"])
 @pytest.mark.parametrize("given_on", [False, True])
 async def test_what_is_said_behind_a_release_of_their_number_is_of_whoever_had_it_when_it_was_answered(

@@ -4,8 +4,8 @@ the reading of lines, too.
 POST /v1/disclosures: a caller says what became of its checks (R22), and of rows that were handed back to it. Each line
 is answered, durably, in order; a bad one costs the others nothing. `recorded`; `repeated`: said before, or already
 known to have been sent; `denied`: it was sent although the answer was no, which is on record and an alarm; `expired`:
-said an hour late of what was not announced, it stays as it was counted; `unknown`: no decision of ours, or of a
-recipient that none of our registries ever named; `malformed`.
+said an hour late, it stays "may have been sent"; `unknown`: no decision of ours, or of a recipient that none of our
+registries ever named; `malformed`.
 
 POST /v1/disclosures/batches: what a replica answered since it last said so (R22). Scope replica; between a gateway and
 replicas of its version. NDJSON: a head, then the names of the replica's recipients, for an id has a hash of one, and
