@@ -127,7 +127,7 @@ class Reporting:
             return Took("recorded", decision.recipient), []
         known = decision.key != NOBODY and decision.recipient
         took = Took("denied", decision.recipient or "unknown", (DESPITE_NO,))
-        return took, [counted(decision, DESPITE_NO, said=True)] if known else []
+        return took, [counted(decision, DESPITE_NO)] if known else []
 
 
 def is_over(decision: Decision, said: datetime) -> bool:
@@ -135,10 +135,10 @@ def is_over(decision: Decision, said: datetime) -> bool:
     return said.timestamp() - decision.at > REPORTED_WITHIN.total_seconds()
 
 
-def counted(decision: Decision, outcome: str, number: int = 1, *, said: bool = False) -> Counted:
-    """An answer, as it counts, or what was said of it; its id has whole seconds."""
+def counted(decision: Decision, outcome: str, number: int = 1) -> Counted:
+    """An answer, as it counts; its id has whole seconds."""
     at = decision.at * 1000
-    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, at, number, said)
+    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, at, number)
 
 
 def counts_of(decisions: Sequence[Decision]) -> list[Counted]:
@@ -154,9 +154,9 @@ def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Cou
     if was == outcome:
         return
     if was != NOT_SENT:
-        yield counted(decision, was, -1, said=True)
+        yield counted(decision, was, -1)
     if outcome != NOT_SENT:
-        yield counted(decision, outcome, said=True)
+        yield counted(decision, outcome)
 
 
 ARRIVED = frozenset({SENT, UNKNOWN, DESPITE_NO})

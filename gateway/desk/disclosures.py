@@ -43,8 +43,6 @@ HANDS = (
         " GROUP BY identifier"
     ),
 )
-SAID_AT = "SELECT at FROM detail WHERE seq = ?"
-LINKED_SINCE = "SELECT min(seq) FROM link_event WHERE identifier = ? AND at >= ? AND NOT claimed"
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
     "SELECT r.identifier, (SELECT e.at FROM erasure e WHERE e.seq < r.seq ORDER BY e.seq DESC LIMIT 1) FROM erased r"
     " WHERE r.identifier IN ({marks})"
@@ -63,9 +61,7 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One more, or one less, of a person at a recipient. `at`: when it was answered, Unix milliseconds. `said`: by a
-    caller, who may say it an hour later.
-    """
+    """One more, or one less, of a person at a recipient. `at`: Unix milliseconds."""
 
     key: bytes = field(repr=False)
     recipient: str
@@ -74,7 +70,6 @@ class Counted:
     outcome: str
     at: int
     count: int = 1
-    said: bool = False
 
     @property
     def cell(self) -> tuple[bytes, str, str, str, int, str]:
@@ -98,35 +93,18 @@ def count_disclosures(
 ) -> int | None:
     """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
     about somebody before they were erased is not written down after that (R19). `position`: of what is written late,
-    where in the log it belongs: what came behind it tells of others; of what a caller said its answer's time tells
-    where. `of_nobody`: is in the entry and on nobody's record.
+    where in the log it belongs: what came behind it tells of others. `of_nobody`: is in the entry and on nobody's
+    record.
     """
     counted = list(_but_of_erased(tx, counted))
     more = [each for each in (*counted, *of_nobody) if each.count > 0]
     seq = _append(tx, more, at) if more else None
     batch = tx.size if seq is None else seq
     batch = batch if position is None else min(batch, position)
-    placed = defaultdict[int, list[Counted]](list)
-    for each in counted:
-        placed[min(batch, _last_of_then(tx, each)) if each.said else batch].append(each)
-    for place, some in placed.items():
-        since = _told_whose(tx, {each.key for each in some}, place)
-        rows = [(*each.cell, since[each.key], each.at, each.at, each.count, place) for each in some]
-        tx.db.executemany(COUNTED, rows)
+    since = _told_whose(tx, {each.key for each in counted}, batch)
+    rows = [(*each.cell, since[each.key], each.at, each.at, each.count, batch) for each in counted]
+    tx.db.executemany(COUNTED, rows)
     return seq
-
-
-def _last_of_then(tx: Transaction, one: Counted) -> int:
-    """The last entry before the first that told, since it was answered, whose its key is from then on; nearly always
-    there is none, and then all of them count.
-    """
-    first, given_back = tx.size, since_when(tx)(one.key)
-    while given_back and (said := tx.db.execute(SAID_AT, (given_back - 1,)).fetchone()) and said[0] >= one.at:
-        first = given_back - 1
-        given_back = released_since(tx.db, one.key, first)
-    [linked] = tx.db.execute(LINKED_SINCE, (one.key, one.at)).fetchone()
-    first = first if linked is None else min(first, linked)
-    return first if first == tx.size else first - 1
 
 
 def _told_whose(tx: Transaction, keys: set[bytes], batch: int) -> dict[bytes, int]:

@@ -358,33 +358,6 @@ async def test_the_next_holder_of_a_number_sees_nothing_of_what_was_sent_before_
     assert await received(keyed, number) == {}
 
 
-async def test_what_a_replica_is_told_behind_a_release_is_of_whoever_had_the_number_when_it_answered(tmp_path):
-    """R5: in a batch that it began when it knew of the release."""
-    folder, now, number = (
-        inside.install(tmp_path / "data"),
-        [datetime(2026, 11, 24, 12, tzinfo=UTC)],
-        named("phone", phone(1)),
-    )
-    link = {"account": "a1", "identifiers": [number]}
-    async with inside.application(folder, clock=lambda: now[0]) as app, inside.client(app, **inside.DEV) as keyed:
-        beside = await asyncio.to_thread(Beside, folder, keyed)
-
-        async def links(**body):
-            assert (await keyed.post("/v1/links", json={"identifiers": [number], **body})).status_code == 201
-            now[0] += timedelta(minutes=1)
-            await beside.look()
-
-        await links(**link)
-        line = beside.answer(number, at=now[0])
-        await beside.hand_over(line)
-        now[0] += timedelta(minutes=1)
-        await links(event="number_released")
-        await links(**{**link, "account": "a2"})
-        await beside.hand_over(beside.said(line, at=now[0]))
-        assert await received(keyed, named("account", "a1")) == {("advertisers", "sent"): 1}
-        assert await received(keyed, named("account", "a2")) == await received(keyed, number) == {}
-
-
 async def test_a_key_under_an_older_pepper_is_found_under_the_newer_one(tmp_path):
     folder = inside.install(tmp_path / "data")
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:

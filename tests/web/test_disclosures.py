@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
-from support.people import GAID, email, gaid, named, phone
+from support.people import GAID, email, gaid, named
 
 from gateway.consent import disclosing
 from gateway.keys import api_keys
@@ -215,35 +215,6 @@ async def test_what_is_said_an_hour_later_leaves_it_as_it_was_counted(tmp_path):
         now[0] += timedelta(hours=1, seconds=2)
         assert await report(keyed, said(plain), said(announced)) == ["expired", "recorded"]
         assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 1}
-
-
-@pytest.mark.parametrize("outcome", ["sent", "not_sent"])
-@pytest.mark.parametrize("given_on", [False, True])
-async def test_what_is_said_behind_a_release_of_their_number_is_of_whoever_had_it_when_it_was_answered(
-    tmp_path, outcome, given_on
-):
-    """R5: neither stays their own record at what may have been, nor has its next holder anything of it."""
-    now = [datetime(2026, 11, 24, 12, 0, tzinfo=UTC)]
-    number_, alice, bob = named("phone", phone(1)), named("account", "alice"), named("account", "bob")
-    served = inside.application(tmp_path / "data", clock=lambda: now[0])
-    async with served as app, inside.client(app, **inside.DEV) as keyed:
-
-        async def links(**body):
-            now[0] += timedelta(seconds=30)
-            assert (await keyed.post("/v1/links", json={"identifiers": [number_], **body})).status_code == 201
-            now[0] += timedelta(seconds=30)
-
-        await links(account="alice")
-        decision = (await check(keyed, identifiers=[number_]))["decision"]
-        await batch()
-        assert await received(keyed, alice) == {("advertisers", "possible"): 1}
-        await links(event="number_released")
-        if given_on:
-            await links(account="bob")
-        assert await report(keyed, said(decision, outcome)) == ["recorded"]
-        went = {("advertisers", "sent"): 1} if outcome == "sent" else {}
-        assert await received(keyed, alice) == went
-        assert await received(keyed, bob) == await received(keyed, number_) == {}
 
 
 async def test_a_report_of_somebody_who_was_unlinked_meanwhile_is_on_nobodys_record(keyed):
