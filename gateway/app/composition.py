@@ -5,6 +5,7 @@ replicas.
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -70,7 +71,7 @@ from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside, is_anything_signed
 from gateway.ledger.store import Store
-from gateway.ledger.watch import FileMoved, Judge, LedgerWatch, boot_seconds
+from gateway.ledger.watch import BEGINS_WITHIN, FileMoved, Judge, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings
@@ -89,12 +90,22 @@ def leases(writer: Writer, settings: Settings, keeper: StateKeeper, watch: Ledge
 
 
 def looked_up(
-    stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: LedgerWatch, writer: Writer, clock: Clock
-) -> StateLookup:
-    """What checks read: the state, once the writer has compared it with its log."""
-    writer.begun.wait()
-    watch.begun()
-    return StateLookup(keeper.moment, watch, clock, stack.enter_context(contextlib.closing(LedgerFacts(store, watch))))
+    stack: contextlib.ExitStack, writer: Writer, keeper: StateKeeper, watch: LedgerWatch, clock: Clock,
+    within: float | None,
+) -> StateLookup:  # fmt: skip
+    """What checks read: the state, once the writer has compared it with its log. `within`: so many seconds are waited
+    for that; then it goes on beside, as one more doubt.
+    """
+
+    def begin() -> None:
+        writer.begun.wait()
+        watch.begun()
+
+    begins = threading.Thread(target=begin, name="ledger-begins", daemon=True)
+    begins.start()
+    begins.join(within)
+    facts = stack.enter_context(contextlib.closing(LedgerFacts(writer.store, watch)))
+    return StateLookup(keeper.moment, watch, clock, facts)
 
 
 def agents_of(settings: Settings, asked: AgentRequests, writer: Writer, secrets: Secrets, clock: Clock) -> Agents:
@@ -167,8 +178,9 @@ def open_house(
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
         writer = writing(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends)
-        _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later))
-        people, lookup = people_of(settings, secrets, clock), looked_up(stack, store, keeper, watch, writer, clock)
+        within = BEGINS_WITHIN if patient and store.is_server else None
+        _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later), within)
+        people, lookup = people_of(settings, secrets, clock), looked_up(stack, writer, keeper, watch, clock, within)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
@@ -219,12 +231,12 @@ def _laid_out(examination: Judge, publisher: Publisher, *files: Emergency) -> Ju
     return judge
 
 
-def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intake) -> None:
+def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intake, within: float | None) -> None:
     """What was kept beside the ledger is entered from now on, for as long as the writer is there."""
     stack.callback(intake.end)
     stack.callback(end)
     stack.callback(intake.stop)
-    intake.start()
+    intake.start(within)
 
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
@@ -260,12 +272,15 @@ def _prove_secrets(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> No
 
 
 def _start(watch: LedgerWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
-    """Whether an earlier erasure waits, or may wait, to be finished."""
-    waits = True
+    """Whether an earlier erasure waits, or may wait, to be finished. What is wrong with a server who serves hears from
+    the watch, which nobody waits for.
+    """
+    waits, store = True, store_in(folder)
     try:
-        with schema.held(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
-            _prove_secrets(db, folder, secrets)
-            waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
+        if not (patient and store.is_server):
+            with schema.held(folder), contextlib.closing(store.open_to_write()) as db:
+                _prove_secrets(db, folder, secrets)
+                waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error, OSError):
         if not patient:
             raise

@@ -125,9 +125,10 @@ def _is_over() -> bool:
 
 async def log_notices(consent: Consent) -> asyncio.Task[None] | None:
     """The texts that are shown, logged before anything is answered; where the ledger cannot be written, once it can."""
-    with contextlib.suppress(StoreUnavailable):
-        await consent.log(page.shipped_notices())
-        return None
+    if consent.keeps():  # else it would be waited for in vain
+        with contextlib.suppress(StoreUnavailable):
+            await consent.log(page.shipped_notices())
+            return None
 
     async def later() -> None:
         while True:

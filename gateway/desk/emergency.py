@@ -332,14 +332,14 @@ class Intake:
         self._later = later
         self._writer = writer
         self._watch = watch
-        self._stop = threading.Event()
+        self._stop, self._looked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="emergency-intake", daemon=True)
         self.entered = 0
 
-    def start(self) -> None:
-        """What waits is taken in before anybody is answered, where that can be done."""
-        self.once()
+    def start(self, within: float | None = None) -> None:
+        """What waits is taken in before anybody is answered, where that can be done, and within so many seconds."""
         self._thread.start()
+        self._looked.wait(within)
 
     def stop(self) -> None:
         """From now on nothing more is begun. Behind it the writer is ended, and then this (`end`)."""
@@ -394,6 +394,9 @@ class Intake:
             yield from (line for (line, _), new in zip(chunk, news, strict=True) if new is None)
 
     def _run(self) -> None:
+        with contextlib.suppress(Exception):  # as below
+            self.once()
+        self._looked.set()
         while not self._stop.wait(PERIOD):
             with contextlib.suppress(Exception):  # what waits is an alarm; a thread that ended enters nothing
                 self._turn()

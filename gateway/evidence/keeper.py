@@ -207,7 +207,8 @@ class Evidence:
         self._spells.look(now)
         self._close(START, now)
         with contextlib.suppress(StoreUnavailable):
-            self._tell_start()
+            if not self._writer.hangs():  # it would be waited for in vain
+                self._tell_start()
         if self._keep():  # what others left is in this run's file now
             for path, _ in left:
                 path.unlink(missing_ok=True)

@@ -34,6 +34,7 @@ TERM = 1.2  # seconds a server's lease is good for: with PERIOD, every check den
 # from is marked where it is behind: the term ends answers where nobody can look, and a busy machine may stand still.
 TERM_OF_A_FILE = 5.0
 ENDS_WITHIN = 5.0  # seconds that a thread may take at the end
+BEGINS_WITHIN = 5.0  # seconds for which a service that begins waits for its server, where it takes nothing yet
 POLLS = 0.25  # seconds that a server is listened to at once; what is not heard is seen with the next proof
 # Seconds between two times that what others wrote is folded: each costs as much as several records, so that many share
 # one under load. Whoever waits for this machine does so for so much longer, and a single commit is folded at once.
@@ -137,6 +138,9 @@ class LedgerWatch(Vouching):
             self.prove()
         else:
             self._prove()
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._thread = threading.Thread(target=self._run, name="ledger-watch", daemon=True)
         self._thread.start()
 
@@ -309,12 +313,17 @@ class HostWatch(LedgerWatch):
     def __init__(self, store: Store, *given: Any, **more: Any) -> None:
         super().__init__(store, *given, **more)
         self._db: PostgresConnection | None = None
-        self._folded = threading.Event()
+        self._folded, self._looked = threading.Event(), threading.Event()
         self._listener = threading.Thread(target=self._listen, name="ledger-listener", daemon=True)
 
     def start(self, *, patient: bool = False) -> None:
-        super().start(patient=patient)
+        """A commit may wait for its standby for as long as that is away, and who serves does not wait with it."""
+        if not patient:
+            self._prove()
+        self._go_on()
         self._listener.start()
+        if patient:
+            self._looked.wait(BEGINS_WITHIN)
 
     def stop(self) -> None:
         """A commit that waits for a standby may wait for ever, and keeps nothing."""
@@ -331,7 +340,8 @@ class HostWatch(LedgerWatch):
         self._folded.set()
 
     def begun(self) -> None:
-        self.prove()
+        if not self._stop.is_set():
+            self.prove()
 
     def _grants(self) -> bool:
         """Of a state that is there only later nobody knows whether it has what was committed before: a machine that
@@ -370,6 +380,7 @@ class HostWatch(LedgerWatch):
             if time.monotonic() >= due:
                 due = time.monotonic() + PERIOD
                 self.prove()
+                self._looked.set()
             elif self._folded.wait(due - time.monotonic()):
                 self._folded.clear()
                 self._acknowledge()

@@ -282,20 +282,20 @@ class Writer:
         return 0.0 if busy is None else time.monotonic() - busy
 
     def _run(self) -> None:
-        open_ = True
+        open_, self._busy_since = True, time.monotonic()
         self._finish_erasures()
         self._turn_epochs()
         if self._state is not None and self._state.begin():
             self._keep_state()
         self.begun.set()
         while open_:
+            self._busy_since = None
             batch, open_ = self._next_batch()
             self._busy_since = time.monotonic()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
             self._busy_since = time.monotonic()
             self._work_between()
-            self._busy_since = None
         self._let_go(last=True)
 
     def _work_between(self) -> None:
