@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import lmdb
 
@@ -28,6 +28,9 @@ from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
 from gateway.state.lookup import StateMoment
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.upkeep import HostState, LogNow, Making, prove_follows
+
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
 
 T = TypeVar("T")
 COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
@@ -94,8 +97,8 @@ class StateKeeper:
         self.state, self._at_once = state, at_once
         self._slices = None if at_once is None else SLICES
         self._store, self._tell = store, tell
-        self._doubtful, self._begun, self._tidies = True, False, False
-        self._is_proved, self._remembers = False, False
+        self._doubtful, self._begun, self._tidies, self._remembers = True, False, False, False
+        self._proved: int | None = None
         self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = time.monotonic()
         self._stop = threading.Event()
@@ -198,9 +201,9 @@ class StateKeeper:
         except DOUBTS:
             return 0
 
-    def is_proved(self) -> bool:
-        """Whether the last proof was of this state as well."""
-        return self._is_proved
+    def proved(self) -> int | None:
+        """Up to which position the last proof was of this state as well; None: it was not."""
+        return self._proved
 
     @contextlib.contextmanager
     def standing(self, db: sqlite3.Connection, log: LedgerLog | None = None) -> Iterator[StoodBefore | None]:
@@ -261,17 +264,17 @@ class StateKeeper:
         """A proof is of the ledger, and of the state that checks read."""
 
         def judge(db: sqlite3.Connection) -> bool:
-            self._is_proved = False
+            self._proved = None
             grown = examination(db)
             if self._begun:
-                self._is_proved = self._prove(db)
+                self._proved = self._prove(db)
             return grown
 
         return judge
 
-    def _prove(self, db: sqlite3.Connection) -> bool:
-        """It follows this very ledger and is not behind. False: it is marked as behind, and answers nobody anyway.
-        Raises `LedgerRefused`.
+    def _prove(self, db: sqlite3.Connection) -> int | None:
+        """Up to where it follows this very ledger and is not behind. None: it is marked as behind, and answers nobody
+        anyway. Raises `LedgerRefused`.
         """
         wanted, until = LedgerLog(db).head, time.monotonic() + CATCHES_UP
         try:
@@ -285,8 +288,8 @@ class StateKeeper:
                 "the state of this host is one of another ledger; the writer makes it anew"
             ) from foreign
         except StateRefused:
-            return False
-        return True
+            return None
+        return wanted
 
     def _head(self) -> StateHead:
         with self.state.moment() as moment:
@@ -324,7 +327,7 @@ class StateKeeper:
         if not self._doubtful or self.state.waits or self._busy is not None:
             return
         try:
-            with self._store.held(), self._log() as log:
+            with self._log_in_force() as log:
                 self._prove_ours(log)
                 making, rows = self.state.wanted(log), log.head // PLACES
                 if making is Making.COMPACT:
@@ -381,6 +384,21 @@ class StateKeeper:
         with contextlib.closing(self._store.open_to_read()) as db:
             db.execute("BEGIN")
             yield _LogUntil(db, self._stop)
+
+    @contextlib.contextmanager
+    def _log_in_force(self) -> Iterator[LedgerLog]:
+        """The same, under the writers' lock: not what a server tells in whose place another one leads by now, and which
+        answers still. Such a one holds us up for ever, and others not: it is asked first without the lock.
+        """
+        if not self._store.is_server:
+            with self._store.held(), self._log() as log:
+                yield log
+            return
+        with contextlib.closing(self._store.open_to_write()) as db, self._store.held():
+            server = cast("PostgresConnection", db)
+            server.prove_leads()
+            with server.moment():
+                yield LedgerLog(db)
 
     def _copy_or_tidy(self, now: float) -> None:
         """Beside. Whatever goes wrong, neither the writer nor an answer hears of it."""

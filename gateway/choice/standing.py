@@ -54,12 +54,14 @@ class Stale(LookupRefused):
 
 class Vouching:
     """Who says until when what is read may be answered: by proofs that it is what is being written (`ledger.watch`), or
-    by a lease (`replica.follower`). Look-ups ask. `clock`, `fresh_until`: seconds of CLOCK_BOOTTIME.
+    by a lease (`replica.follower`). Look-ups ask. `clock`, `fresh_until`: seconds of CLOCK_BOOTTIME. `reaches`: how
+    far what is read went at the newest proof, or when others were told so: what is not as far is not what was proved.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.fresh_until = 0.0
+        self.reaches = 0
 
     def fresh(self) -> bool:
         return self._clock() < self.fresh_until

@@ -128,7 +128,7 @@ class PostgresStore:
     def open_to_write(self) -> Connection:
         db = self._proved(self._connected(writes=True))
         with schema.kept_open(db, self.name):
-            _prove_kept(db)
+            cast("PostgresConnection", db).prove_leads()
             tree.prove(db)
         return db
 
@@ -217,12 +217,3 @@ class _HostClaim:
             except (sqlite3.Error, LedgerRefused):
                 self._db = None
             return False
-
-
-def _prove_kept(db: Connection) -> None:
-    """That what a server shows is on its standby, too: a server that was started anew, or on which the wait for one was
-    cancelled, shows commits that it alone has. What is signed or answered on that could be gone. A commit of one's own
-    comes back once the standby has it and all that came before.
-    """
-    db.execute("BEGIN IMMEDIATE")
-    db.execute("COMMIT")

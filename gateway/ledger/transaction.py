@@ -359,6 +359,13 @@ R = TypeVar("R")
 GATHERED = 0.02  # seconds at most: a job that comes alone is handed over before the loop waits for anything
 
 
+def begun_future() -> Future[Any]:
+    """For whoever waits for a job of the writer's, which nobody can take back."""
+    future = Future[Any]()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 class CommitWaiter(Generic[T]):
     """Waits for one writer's commits. `hand_over`: takes a job to it."""
 

@@ -71,8 +71,8 @@ class AnsweringState(Protocol):
     def applied(self) -> int:
         """Up to which position it has the ledger."""
 
-    def is_proved(self) -> bool:
-        """Whether the last `Judge` looked at it too."""
+    def proved(self) -> int | None:
+        """Up to which position the last `Judge` saw it follow; None: it did not look at it."""
 
 
 class NoState:
@@ -81,8 +81,8 @@ class NoState:
     def applied(self) -> int:
         return 0
 
-    def is_proved(self) -> bool:
-        return True
+    def proved(self) -> int | None:
+        return 0
 
 
 def log(text: str) -> None:
@@ -210,6 +210,7 @@ class LedgerWatch(Vouching):
             if not self.healthy:
                 self._begin_generation()  # readers open the file anew after a spell without proof
                 self.healthy = True
+            self.reaches = self._state.proved() or 0
             self.fresh_until = began + self.term if self._grants() and not waits else 0.0
         self._say(waits)
 
@@ -347,7 +348,7 @@ class HostWatch(LedgerWatch):
         """Of a state that is there only later nobody knows whether it has what was committed before: a machine that
         begins is waited for by nobody.
         """
-        return self._state.is_proved()
+        return self._state.proved() is not None
 
     def _shown(self) -> bool:
         """On the connection on which it was renewed, so by the server that granted it."""
@@ -355,7 +356,7 @@ class HostWatch(LedgerWatch):
             if self._db is None:
                 self._db = self._opened()
                 self._begin_generation()  # the address may lead to another server than before
-            self._advance(self._db.renew(self._state.applied(), HEAD))
+            self._advance(self._db.renew(self._applied(), HEAD))
             return self._prove_on(cast("sqlite3.Connection", self._db))
         except BaseException:
             self._let_go()
@@ -392,9 +393,15 @@ class HostWatch(LedgerWatch):
             if db is None or self._stop.is_set():
                 return
             try:
-                self._advance(db.acknowledge(self._state.applied()))
+                self._advance(db.acknowledge(self._applied()))
             except (*DOUBTS, ValueError):
                 self._let_go()
+
+    def _applied(self) -> int:
+        """For other machines, who count on it from then on."""
+        applied = self._state.applied()
+        self.reaches = max(self.reaches, applied)
+        return applied
 
     def _advance(self, head: tuple[Any, ...] | None) -> None:
         if head is not None:

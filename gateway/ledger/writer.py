@@ -26,7 +26,7 @@ from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, Store
 from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
-from gateway.ledger.transaction import CommitWaiter, Job, StoodBefore, SystemRows, Transaction
+from gateway.ledger.transaction import CommitWaiter, Job, StoodBefore, SystemRows, Transaction, begun_future
 from gateway.ledger.watch import FileMoved, LedgerWatch, log
 
 if TYPE_CHECKING:
@@ -118,12 +118,6 @@ def _asks_of(batch: Sequence[QueuedJob]) -> dict[str, set[bytes]]:
     return found
 
 
-def _begun() -> Future[Any]:
-    future = Future[Any]()
-    future.set_running_or_notify_cancel()  # from here on nobody can take it back
-    return future
-
-
 def _answer(job: QueuedJob, result: Any, refused: BaseException | None) -> None:
     """But who was told at an end that nobody knows what became of it."""
     with contextlib.suppress(InvalidStateError):
@@ -200,7 +194,7 @@ class Writer:
         was kept, or what the job itself raised. `asks`: what it will look for, so that one statement looks for all
         of a batch.
         """
-        future = _begun()
+        future = begun_future()
         self._put(QueuedJob(job, future, asks))
         return future
 
@@ -217,7 +211,7 @@ class Writer:
         known, and the caller asks again with the same Idempotency-Key. `hasty`: past half of them where the thread
         hangs by then, for a caller who has another place to keep it.
         """
-        future = _begun()
+        future = begun_future()
         return await self._waiter.outcome(QueuedJob(job, future, asks), future, seconds, self.hangs if hasty else bool)
 
     @contextlib.asynccontextmanager
@@ -388,7 +382,8 @@ class Writer:
 
     def _fold(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
         """Under the lock. On a server all of it at one moment: an erasure that another machine commits between two
-        looks would be one of which nobody here knows whose it was.
+        looks would be one of which nobody here knows whose it was; and on one that leads still, for what follows may
+        call the state of this host another ledger's, and put one made of this one in its place.
         """
         assert self._state
         if disk.is_file(db):
@@ -397,7 +392,10 @@ class Writer:
         if (log := self._state.grown(db, fresh)) is not None:
             self._state.keep(db, log=log)
             return
-        with contextlib.nullcontext() if db.in_transaction else cast("PostgresConnection", db).moment():
+        server = cast("PostgresConnection", db)
+        if fresh is None and not db.in_transaction:
+            server.prove_leads()
+        with contextlib.nullcontext() if db.in_transaction else server.moment():
             lacks, (_, vault) = self._state.behind(db), self._connection()
             for place, keys in vault.shared.told_elsewhere(db, lacks // PLACES) if lacks is not None else ():
                 remember_forgotten(db, place, keys)
@@ -424,6 +422,8 @@ class Writer:
         """Between two batches. What cannot be done now is tried again a second later."""
         assert self._state is not None
         try:
+            if self.store.is_server:  # first without the lock: one that leads no more may hold us up for ever
+                cast("PostgresConnection", self._ledger()).prove_leads()
             with self.store.held():
                 self._fold(self._ledger())
         except Exception:  # noqa: BLE001 - whatever it was, checks deny, and the thread goes on

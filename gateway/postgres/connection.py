@@ -349,6 +349,15 @@ class PostgresConnection:
         if self._pinned not in {0, self._version}:
             raise PostgresError(MIGRATED)
 
+    def prove_leads(self) -> None:
+        """That what the server shows is on its standby, too: one that was started anew, or on which the wait for one
+        was cancelled, shows commits that it alone has, and one in whose place another leads shows none that came since.
+        What is signed, answered or called another ledger's on that could be wrong. A commit of one's own comes back
+        once the standby has it and all that came before.
+        """
+        self.execute("BEGIN IMMEDIATE")
+        self.execute("COMMIT")
+
     def pin(self) -> None:
         """From now on only a ledger of this version is taken for one: another machine may bring it to a newer one, of
         which this process cannot fold what is said. Behind a proof.

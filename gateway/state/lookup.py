@@ -459,12 +459,14 @@ class StateLookup:
         return self._facts.event(seq)
 
     def _at(self, read: Callable[[StateMoment], T]) -> T:
-        """What is read of one moment that is proved before and after."""
-        proof = self._vouches.proof()
+        """What is read of one moment that is proved before and after, and no older than what was proved."""
+        proof, reaches = self._vouches.proof(), self._vouches.reaches
         if proof is None:
             raise Stale
         try:
             with self._opened() as moment:
+                if moment.reached.position < reaches:
+                    raise Stale
                 found = read(moment)
         except StateRefused as refused:
             raise Stale(str(refused)) from refused

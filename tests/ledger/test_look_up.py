@@ -157,6 +157,23 @@ def test_a_state_for_which_nobody_vouched_lately_gives_no_answer(lookup, ask):
 
 
 @pytest.mark.parametrize("ask", [each for each in ASKED if each != "event"])
+def test_a_state_that_is_not_as_far_as_what_was_proved_gives_no_answer(house, lookup, who, ask):
+    """As one that a process made of a server in whose place another one leads."""
+    write(house, who("phone", phone(1)))
+    lookup._vouches.reaches = lookup.seen([]).reached.position
+    getattr(lookup, ask)(*ASKED[ask])
+    lookup._vouches.reaches += 1
+    with pytest.raises(Stale):
+        getattr(lookup, ask)(*ASKED[ask])
+
+
+def test_a_proof_says_how_far_what_is_read_goes(house, lookup, who):
+    write(house, who("phone", phone(1)))
+    lookup._vouches.prove()
+    assert lookup._vouches.reaches == lookup.seen([]).reached.position > 0
+
+
+@pytest.mark.parametrize("ask", [each for each in ASKED if each != "event"])
 def test_an_answer_read_while_the_proof_ran_out_is_not_given(lookup, monkeypatch, ask):
     monkeypatch.setattr(type(lookup._vouches), "stands", lambda *_: False)
     with pytest.raises(Stale):

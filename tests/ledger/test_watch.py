@@ -1,12 +1,13 @@
 import contextlib
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.ledger import schema, watch
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import SqliteStore
-from gateway.ledger.watch import TERM_OF_A_FILE, FileMoved, FileWatch
+from gateway.ledger.watch import TERM_OF_A_FILE, FileMoved, FileWatch, HostWatch
 
 
 class Clock:
@@ -281,3 +282,10 @@ def test_where_the_writer_does_not_end_its_file_stays_open_and_its_locks_are_kep
     made.prove_file()
     made._left = False
     made.stop()
+
+
+def test_what_other_machines_are_told_that_this_one_has_is_what_it_answers_by_from_then_on():
+    watch, told = HostWatch(None, 1, state=SimpleNamespace(applied=lambda: 7)), []
+    watch._db = SimpleNamespace(acknowledge=lambda applied: told.append((applied, watch.reaches)))
+    watch._acknowledge()
+    assert told == [(7, 7)]
