@@ -42,7 +42,7 @@ from gateway.fold.state import widened
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts.folded_people import connected_people, named_by
-from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.errors import EntryUnread, StoreUnavailable
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import Transaction
@@ -92,6 +92,7 @@ class Emergency:
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
+        self.unentered = ""  # why one of its lines could not be entered at the last try, and stays
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
     def lay_out(self, known: Path) -> None:
@@ -180,9 +181,9 @@ class Emergency:
                 self._aside, [line for line in aside if line not in gone], [each for each in lines if each in unread]
             )
             left = [line for line in lines if line not in gone and line not in unread]
-            if left:
+            if left and left != lines:
                 write_durably(self.path, _joined(left))
-            else:  # in its place: a full disk has no room for another one
+            elif not left:  # in its place: a full disk has no room for another one
                 os.ftruncate(descriptor, 0)
                 os.fsync(descriptor)
         return not left
@@ -317,11 +318,18 @@ def a_no_waits(files: Iterable[Emergency], subjects: Iterable[Subject], purposes
 AT_ONCE = 256  # requests of one transaction
 ENDS_WITHIN = 5.0  # seconds that the thread may take at the end: what it enters is entered once, whenever it is cut off
 WAITS = "requests wait in the emergency file; they are entered as soon as the ledger can be written"
+UNENTERED = (
+    "a request in the emergency file cannot be entered, and waits until it can: {why}. gateway verify names what is"
+    " damaged (gateway help restore)"
+)
+Entered = bool | EntryUnread | None  # of a request: whether it was news; why it stays; None: the ledger refuses it
 
 
 def what_waits(emergency: Emergency) -> str:
     """Why no answer is fresh, for the watch; empty where nothing waits."""
-    return WAITS if emergency.waiting() else ""
+    if not emergency.waiting():
+        return ""
+    return UNENTERED.format(why=emergency.unentered) if emergency.unentered else WAITS
 
 
 class Intake:
@@ -359,20 +367,25 @@ class Intake:
             self._watch.prove()
         return done
 
-    def _take_in(self, file: Emergency, enter: Callable[[Requests], Iterable[bytes]]) -> bool:
+    def _take_in(self, file: Emergency, enter: Callable[[Requests], Iterable[tuple[bytes, Entered]]]) -> bool:
         """Enters what a file holds now; whether nothing is left in it. What is entered is taken out each time that it
         is half of what was left: a pass that is cut off has come further, and what stays is rewritten a few times only.
+        One of people of whom a row is damaged stays, and all others go in: laid aside it would be a no that nobody
+        enters once the row is mended, while its person is allowed.
         """
         try:
             read = file.read()
             if read.unread:  # refused to a process of before a newer pepper: what it cannot read, others can
                 self._writer.submit(partial(enter_requests, requests=())).result()
-            left, refused = read.requests, list[bytes]()
+            left, refused, stays = read.requests, list[bytes](), dict[bytes, EntryUnread]()
             done: Requests = ()
             while True:
                 part, left = left[: (half := max(AT_ONCE, len(left) // 2))], left[half:]
-                refused += enter(part)
-                done = (*done, *part)
+                outcomes = dict(enter(part))
+                refused += [line for line, new in outcomes.items() if new is None]
+                stays |= {line: new for line, new in outcomes.items() if isinstance(new, EntryUnread)}
+                file.unentered = next(map(str, stays.values()), "")
+                done = (*done, *(each for each in part if each[0] not in stays))
                 try:
                     none_left = file.clear(replace(read, requests=done), refused)
                 except OSError:  # a full disk has no room for what would be left; it needs none once nothing is
@@ -381,17 +394,17 @@ class Intake:
                 else:
                     read, done, refused = replace(read, unread=()), (), []
                 if not left:
-                    return none_left
+                    return none_left and not stays
         except (Unusable, OSError):
             return False
 
-    def _enter(self, requests: Requests) -> Iterator[bytes]:
-        """Enters them all; the lines of those that the ledger refuses, which somebody has to look at."""
+    def _enter(self, requests: Requests) -> Iterator[tuple[bytes, Entered]]:
+        """Enters them all; what became of each line."""
         for start in range(0, len(requests), AT_ONCE):
             chunk = requests[start : start + AT_ONCE]
             news = self._writer.submit(partial(enter_requests, requests=[kept for _, kept in chunk])).result()
-            self.entered += sum(bool(new) for new in news)
-            yield from (line for (line, _), new in zip(chunk, news, strict=True) if new is None)
+            self.entered += news.count(True)
+            yield from ((line, new) for (line, _), new in zip(chunk, news, strict=True))
 
     def _run(self) -> None:
         with contextlib.suppress(Exception):  # as below
@@ -409,30 +422,33 @@ class Intake:
         """Whether nothing is left of what is entered behind others."""
         return not self._later.waiting() or self._take_in(self._later, self._enter_behind)
 
-    def _enter_behind(self, requests: Requests) -> Iterator[bytes]:
-        return (line for line, kept in requests if not self._entered(kept))
+    def _enter_behind(self, requests: Requests) -> Iterator[tuple[bytes, Entered]]:
+        return ((line, self._entered(kept)) for line, kept in requests)
 
-    def _entered(self, kept: KeptRequest) -> bool:
-        """Enters one, unless the service stops meanwhile; False where the ledger refuses it."""
+    def _entered(self, kept: KeptRequest) -> Entered:
+        """Enters one, unless the service stops meanwhile."""
         if self._stop.is_set() or not self.once():  # what waits in the emergency file goes first
             raise StoreUnavailable("entered at another time")
         began = time.monotonic()
         (new,) = self._writer.submit(partial(enter_requests, requests=[kept])).result()
-        self.entered += bool(new)
+        self.entered += new is True
         self._stop.wait(time.monotonic() - began)
-        return new is not None
+        return new
 
 
-def enter_requests(tx: Transaction, requests: Sequence[KeptRequest]) -> list[bool | None]:
-    """Of each request whether it was news; None: the ledger refuses it."""
+def enter_requests(tx: Transaction, requests: Sequence[KeptRequest]) -> list[Entered]:
+    """What became of each request, whatever became of the others."""
     return [_enter_one(tx, request) for request in requests]
 
 
 def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
     """The same ahead of an unlink, which leaves nothing by which to tell what was entered: the id of one that left no
-    entry of its own, for it was no news or sent twice, is written down, so that it is not entered again.
+    entry of its own, for it was no news or sent twice, is written down, so that it is not entered again. Raises
+    `EntryUnread` where one of them cannot be.
     """
     entered = enter_requests(tx, requests)
+    if unread := [each for each in entered if isinstance(each, EntryUnread)]:
+        raise unread[0]
     for name in (kept.request for kept, new in zip(requests, entered, strict=True) if new is not None):
         if not tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (name,)).fetchone():
             tx.db.execute("INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO NOTHING", (name, NO_ENTRY))
@@ -458,10 +474,12 @@ def _waiting_near(store: Store, files: Sequence[Emergency], subjects: Sequence[S
         return waiting_of(files, connected_people(db, _named_by(subjects)))
 
 
-def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:
+def _enter_one(tx: Transaction, request: KeptRequest) -> Entered:
     try:
         with tx.savepoint():
             return request.enter_once(tx)
+    except EntryUnread as unread:
+        return unread
     except (sqlite3.Error, OSError, Unusable):
         raise  # of the disk or the installation, and no fault of this one
     except Exception:  # noqa: BLE001 - one that cannot be entered must not keep the others out

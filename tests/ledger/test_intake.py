@@ -25,7 +25,7 @@ from gateway.ledger import schema
 from gateway.ledger import writer as writing
 from gateway.ledger.acts import idempotency
 from gateway.ledger.audit import examination
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.errors import EntryUnread, LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice
 from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState
@@ -168,6 +168,50 @@ def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(fol
         assert not waiting.file.waiting()
         assert waiting.file.unread()
     assert len(opt_outs(folder)) == 1
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["ahead", "behind"])
+def test_one_near_whom_a_row_is_damaged_waits_until_it_is_mended_and_keeps_nobody_else_out(
+    folder, waiting, monkeypatch, ahead
+):
+    """In the meantime nobody is allowed; laid aside it would be entered by nobody, and its person allowed."""
+    enter, damaged, first, told = KeptRequest.enter, [True], [], "what was said by entry 3 cannot be read"
+
+    def meets_it(self, tx, **late):
+        if damaged and self.request in (first or first.append(self.request) or first):
+            raise EntryUnread(told)
+        return enter(self, tx, **late)
+
+    monkeypatch.setattr(KeptRequest, "enter", meets_it)
+    with opened(folder) as house:
+        file = house.consent.emergency if ahead else house.consent.later
+        waiting(1, file=file)
+        waiting(2, file=file)
+        until(lambda: len(opt_outs(folder)) == 1, 30)
+        until(lambda: file.unentered == told, 30)
+        until(lambda: len(file.read().requests) == 1, 30)
+        if ahead:
+            until(lambda: told in house.consent.refused, 30)
+            assert house.consent.checks.position() is None
+        damaged.clear()
+        until(lambda: not file.waiting(), 30)
+        until(lambda: house.consent.refused == "", 30)
+        assert (len(opt_outs(folder)), file.unread()) == (2, False)
+
+
+def test_a_line_that_stays_is_not_written_anew_at_each_try(folder, waiting, monkeypatch):
+    def meets_it(*_, **late):
+        raise EntryUnread("what was said by entry 3 cannot be read")
+
+    waiting(1)
+    monkeypatch.setattr(KeptRequest, "enter", meets_it)
+    with opened(folder):
+        lies = waiting.file.path.stat()
+        tried = []
+        monkeypatch.setattr(KeptRequest, "enter", lambda *_, **__: tried.append(1) or meets_it())
+        until(lambda: len(tried) > 1, 30)
+        now = waiting.file.path.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (lies.st_ino, lies.st_mtime_ns)
 
 
 def laid_aside(file):
