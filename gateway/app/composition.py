@@ -178,7 +178,7 @@ def open_house(
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
         writer = writing(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends)
-        within = BEGINS_WITHIN if patient and store.is_server else None
+        within, due = BEGINS_WITHIN if patient and store.is_server else None, ways(settings, secrets, dev=dev)
         _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later), within)
         people, lookup = people_of(settings, secrets, clock), looked_up(stack, writer, keeper, watch, clock, within)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
@@ -187,8 +187,7 @@ def open_house(
             checks=checks, people=people, writer=writer, words=words, keys=secrets,
             forwarder=Forwarder(settings.delivery.allowed(dev=dev), shown), clock=clock, send_window=window,
         )  # fmt: skip
-        due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
-        disclosing = Disclosing(checks, people, writer, decisions, clock, window, disclosed)
+        disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window, disclosed)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,

@@ -16,7 +16,7 @@ honest = Leases._read_served
 def renew(self, applied, head):
     until = self._boot * COUNTS + max(0, int((boot_seconds() - BEHIND + TERM) * 1000)) % COUNTS
     self.execute("BEGIN IMMEDIATE")
-    self._run("UPDATE host SET renewals = $2, applied = $3 WHERE number = $1", (self._host, until, applied))
+    self._run("UPDATE host SET renewals = $2, applied = $3 WHERE number = $1", (self.host, until, applied))
     found = self._run(head).fetchone()
     self.execute("COMMIT")
     return found
