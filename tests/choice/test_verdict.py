@@ -159,6 +159,9 @@ def test_where_one_place_wants_a_parents_yes_and_another_their_own_neither_opens
     standing = Standing(own=IN_FOR_ALL, parental=parental, age_band=AGES[1])
     asked = Question(buyer(), (Purpose.SENSITIVE,), (DataClass.AD_ID,), frozenset(places), standings=(standing,))
     assert not decide(asked, Office(LAW, TODAY)).allowed
+    grants = (Grant("buyer", Purpose.SENSITIVE, DataClass.PRECISE_GEO, 1, GrantKind.OPTED_IN, False),)
+    point = asked._replace(data=(DataClass.PRECISE_GEO,), grants=grants)
+    assert not decide(point, Office(LAW, TODAY)).allowed
 
 
 @pytest.mark.parametrize(

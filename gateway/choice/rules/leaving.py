@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gateway.choice.law import LawRow, LawRule
 from gateway.choice.question import Grant
 from gateway.choice.rules.case import (
+    CHILD,
     COARSE_GEO,
     CONSUMER_DIRECTED,
     IN_SHIFTS,
@@ -83,6 +84,10 @@ def law_of(case: Case, purpose: Purpose) -> LawRow:
 
 
 def by_a_parent(case: Case, purpose: Purpose, row: LawRow) -> bool:
-    """Whether a parent said yes to it for somebody who is on record as one of those for whom the row wants that."""
-    wanted = IN_SHIFTS.get(purpose, 0)
+    """Whether a parent said yes to it for somebody who is on record as one of those for whom the row wants that. From
+    13 on that is good in no place that has them say yes themselves: where somebody may be in both, nobody's is.
+    """
+    law, on, wanted = case.office.law, case.office.on, IN_SHIFTS.get(purpose, 0)
+    if case.band != CHILD and any(law.wants_own(case.places, each, on, case.band) for each in (purpose, row.subject)):
+        return False
     return any(parents_yes(standing, row.reach) & wanted for standing in case.question.standings)

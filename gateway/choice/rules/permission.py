@@ -135,13 +135,8 @@ def _has_yes(case: Case, purpose: Purpose) -> bool:
 
 
 def _is_said(case: Case, purpose: Purpose, row: LawRow) -> bool:
-    """Whether there is a yes of whom the row takes it from; a child's are a parent's, whatever the row. From 13 on a
-    parent's is good in no place that has them say yes themselves, so where somebody may be in both nobody's is.
-    """
-    if row.rule is not PARENTAL or case.band == CHILD:
-        return case.opted_in(purpose)
-    wants_own = case.office.law.wants_own(case.places, purpose, case.office.on, case.band)
-    return not wants_own and by_a_parent(case, purpose, row)
+    """Whether there is a yes of whom the row takes it from; a child's are a parent's, whatever the row."""
+    return by_a_parent(case, purpose, row) if row.rule is PARENTAL and case.band != CHILD else case.opted_in(purpose)
 
 
 def _by_silence(case: Case, row: LawRow) -> Ruling:
