@@ -456,22 +456,28 @@ def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
 
 async def enter_waiting(writer: Writer, files: Sequence[Emergency], subjects: Sequence[Subject]) -> None:
     """What waits about these people goes in ahead of what forgets them, so that none of it comes behind that; in parts,
-    for anybody can have said much of somebody. Raises `StoreUnavailable`.
+    for anybody can have said much of somebody. Looked for again behind them: one may tie others to these. Raises
+    `StoreUnavailable`.
     """
-    waits = await asyncio.to_thread(_waiting_near, writer.store, files, subjects)
-    for start in range(0, len(waits), AT_ONCE):
-        part = waits[start : start + AT_ONCE]
-        await writer.commit(partial(enter_for_good, requests=part))
+    entered = set[bytes]()
+    while waits := await asyncio.to_thread(_waiting_near, writer.store, files, subjects, entered):
+        for start in range(0, len(waits), AT_ONCE):
+            part = waits[start : start + AT_ONCE]
+            await writer.commit(partial(enter_for_good, requests=part))
+        entered.update(kept.request for kept in waits)
 
 
-def _waiting_near(store: Store, files: Sequence[Emergency], subjects: Sequence[Subject]) -> list[KeptRequest]:
+def _waiting_near(
+    store: Store, files: Sequence[Emergency], subjects: Sequence[Subject], but: Collection[bytes]
+) -> list[KeptRequest]:
     """Of whoever is connected with them, too: what a number says goes to its account and on to what that has, which
-    nobody finds behind an unlink.
+    nobody finds behind an unlink. `but`: requests that are entered.
     """
     if not any(each.waiting() for each in files):
         return []
     with ledger_snapshot(store) as db:
-        return waiting_of(files, connected_people(db, _named_by(subjects)))
+        near = connected_people(db, _named_by(subjects))
+    return [kept for kept in waiting_of(files, near) if kept.request not in but]
 
 
 def _enter_one(tx: Transaction, request: KeptRequest) -> Entered:

@@ -383,6 +383,19 @@ class TestWhatIsKeptBesideTheLedger:
         await self.unlink(consent, account)
         assert [state(consent, each) for each in (number, phones_id)] == ["opted_out", "opted_out"]
 
+    async def test_of_what_another_one_ties_to_the_forgotten_goes_in_behind_that_one(
+        self, consent, clock, who, account, said
+    ):
+        number, phones_id = who("phone", phone(1)), who("gaid", GAID)
+        await consent.link(account, [phones_id], Span(milliseconds(clock())))
+        clock.later(hours=1)
+        tying = KeptRequest(new_event(clock()), (account, number), said(), tie=True)
+        its_own = KeptRequest(new_event(clock()), (number,), said(purposes=[Purpose.PROFILING]))
+        for each in (tying, its_own):
+            await asyncio.to_thread(consent.later.keep, each)
+        await self.unlink(consent, account)
+        assert state(consent, phones_id, Purpose.PROFILING) == "opted_out"
+
     @pytest.mark.parametrize("how", ["released", "ended"])
     async def test_is_its_old_holders_where_what_it_names_passed_to_somebody_else(
         self, house, consent, clock, who, account, said, how
