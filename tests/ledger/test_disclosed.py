@@ -33,7 +33,7 @@ def report(house, do):
     """What somebody is shown who proved an identifier."""
 
     def read(*subjects, at=AT + timedelta(days=1)):
-        return access.read_access(house.writer.store, subjects, at).received
+        return access.read_access(house.writer.store, subjects, at).report.received
 
     return read
 
