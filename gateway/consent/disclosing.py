@@ -57,6 +57,7 @@ from gateway.terms import Purpose, Role
 REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted
 SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
 NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
+UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
 OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
 
 
@@ -109,14 +110,15 @@ class Reporting:
             return Took("repeated", decision.recipient), []
         if decision.denied:
             return self._take_despite(tx, report, decision, at)
+        untold: Sequence[str] = ()
         if decision.stands is Stands.INTENDED:
-            disclosures.mark_outcome(tx, decision.recipient, name, report.outcome)
+            untold = _mark_announced(tx, decision.recipient, name, report.outcome, at)
         elif is_over(decision, report.said or at):
             return Took("expired", decision.recipient), []
         disclosures.say_outcome(tx, name, report.outcome, at)
         late = report.at is not None and report.at.timestamp() - decision.at > self._late.total_seconds()
         counted = (report.outcome, LATE) if late and report.outcome == SENT else (report.outcome,)
-        return Took("recorded", decision.recipient, counted), list(_moved(decision, before, report.outcome))
+        return Took("recorded", decision.recipient, (*counted, *untold)), list(_moved(decision, before, report.outcome))
 
     def _take_despite(
         self, tx: Transaction, report: OutcomeReport, decision: Decision, at: datetime
@@ -128,6 +130,12 @@ class Reporting:
         known = decision.key != NOBODY and decision.recipient
         took = Took("denied", decision.recipient or "unknown", (DESPITE_NO,))
         return took, [counted(decision, DESPITE_NO)] if known else []
+
+
+def _mark_announced(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> list[str]:
+    """Whoever said no while it was said that it had not left, is told of now. Returns a word for each who cannot be."""
+    late = disclosures.mark_outcome(tx, recipient, row, outcome, at)
+    return [UNTOLD for _ in tell_late(tx, [(each, False) for each in late], at)]
 
 
 def is_over(decision: Decision, said: datetime) -> bool:
@@ -160,7 +168,6 @@ def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Cou
 
 
 ARRIVED = frozenset({SENT, UNKNOWN, DESPITE_NO})
-UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
 
 
 @dataclass(frozen=True, slots=True)

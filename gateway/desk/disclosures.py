@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import PUT_OFF, Left
@@ -162,15 +162,14 @@ def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) ->
     )
 
 
-ANNOUNCED = "recipient = ? AND row = ? AND outcome <> 'sent'"  # what is known to have been sent stays so
-
-
-def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
-    """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
-    found = tx.db.execute(f"SELECT batch FROM disclosure WHERE {ANNOUNCED}", (recipient, row)).fetchall()  # noqa: S608 - ours
-    tx.db.execute(f"UPDATE disclosure SET outcome = ? WHERE {ANNOUNCED}", (outcome, recipient, row))  # noqa: S608 - ours
-    for (batch,) in found if outcome == NOT_SENT else ():
-        recipient_holdings.not_sent(tx, recipient, row, batch)
+def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> Sequence[Counted]:
+    """What a caller says became of a send that was announced; what is known to have been sent stays so. Each has a
+    batch of its own. Returns what left after all, as a `DisclosureStep` has it.
+    """
+    found = tx.db.execute(f"{SPOKEN_OF} WHERE recipient = ? AND row = ? AND outcome NOT IN ('sent', ?)", (
+        recipient, row, outcome,
+    )).fetchall()  # fmt: skip
+    return _become_all(tx, found, outcome, milliseconds(at))
 
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
@@ -396,23 +395,31 @@ def acknowledge(
     return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
 
 
+SPOKEN_OF = "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"
+
+
 def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
     (named, values), which = _named(said), _meant(said)
     found = tx.db.execute(
-        "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"  # noqa: S608 - ours
-        f" WHERE {named} AND {which}"
+        f"{SPOKEN_OF} WHERE {named} AND {which}"
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
+    late = _become_all(tx, found, said.outcome, now)
+    sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
+    known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
+    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None, late)
+
+
+def _become_all(tx: Transaction, found: Iterable[Sequence[Any]], outcome: str, now: int) -> list[Counted]:
+    """Returns what left after all of these."""
     late = list[Counted]()
     for recipient, row, batch, was, key, *what in found:
         if was == NOT_SENT:
             purposes, classes = (tuple(words.split(",")) for words in what)
-            late.append(Counted(key, recipient, purposes, classes, said.outcome, now))
-        _become(tx, (recipient, row, batch), said.outcome, now, [key] if was == NOT_SENT else [])
-    sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
-    known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
-    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None, late)
+            late.append(Counted(key, recipient, purposes, classes, outcome, now))
+        _become(tx, (recipient, row, batch), outcome, now, [key] if was == NOT_SENT else [])
+    return late
 
 
 def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Sequence[bytes]) -> None:

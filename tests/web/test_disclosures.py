@@ -427,6 +427,26 @@ async def test_what_went_before_a_no_that_came_before_its_report_is_told_or_coun
     assert untold == (outcome != "not_sent")
 
 
+@pytest.mark.parametrize("no", ["by the account", "by the ad id", "before the first word"])
+async def test_of_an_announced_send_that_was_said_not_to_have_gone_and_went_its_recipient_is_told(keyed, folder, no):
+    """R18, 11 CCR 7026(f)(2). As far as anybody knows it has nothing until the second word."""
+    account = named("account", "jane")
+    assert (await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME]})).status_code == 201
+    decision, who = (await check(keyed, will_send=True))["decision"], ME if no == "by the ad id" else account
+    if no == "before the first word":
+        await opt_out(keyed, who)
+        assert await outbox(folder) == [("advertisers", "opt_out")]
+    assert await report(keyed, said(decision, "not_sent")) == ["recorded"]
+    if no == "by the ad id":
+        await opt_out(keyed, who)
+        assert await outbox(folder) == []
+    assert await report(keyed, said(decision)) == ["recorded"]
+    if no == "by the account":
+        await opt_out(keyed, who)
+    assert await outbox(folder) == [("advertisers", "opt_out")]
+    assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
+
+
 async def test_what_went_despite_a_no_is_told_where_the_recipient_had_the_id_before(keyed, folder):
     await check(keyed, will_send=True)
     await opt_out(keyed)
