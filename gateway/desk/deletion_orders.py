@@ -272,7 +272,9 @@ def _left_with_accounts(tx: Transaction, names: Iterable[bytes]) -> bool:
 
 
 def _held(tx: Transaction, own: Belongings) -> list[Held]:
-    return [each for name, since in own.items() for each in recipient_holdings.under(tx, name, since)]
+    """As an erasure of these tells of it."""
+    held = (recipient_holdings.under(tx, name, since, with_put_off=True) for name, since in own.items())
+    return [each for some in held for each in some]
 
 
 def _present(tx: Transaction, names: Iterable[bytes]) -> Belongings:

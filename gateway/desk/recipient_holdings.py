@@ -3,7 +3,8 @@
 Written with the intention to send, since from then on it may have arrived, and taken back for what did not leave. An
 identifier is sealed with a key of its own in the vault; it is read for nothing but to tell its recipient (R18), and
 goes with the disclosures it came from. What did not leave as a caller says, who may yet say that it did, is put off:
-kept for two hours more as what nobody has. Never sends, and never decides who is told.
+kept for two hours more as what nobody has; who is erased meanwhile is told of as if it had left. Never sends, and never
+decides who is told.
 """
 
 import json
@@ -282,13 +283,15 @@ def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[s
             _seal_again(tx, recipient, number, person, staying)
 
 
-def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
-    """What recipients hold under a key from an entry on; of the identifier itself whenever it left."""
+def under(tx: Transaction, key: bytes, since: int, *, with_put_off: bool = False) -> list[Held]:
+    """What recipients hold under a key from an entry on; of the identifier itself whenever it left. `with_put_off`: for
+    whoever is erased, of whom nothing is kept by which a later word could be told.
+    """
     rows = tx.db.execute(UNDER, (key,)).fetchall()
     return [
         Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
         for number, to, named, person, sealed, purposes, classes, batch, seen, first in rows
-        if (seen >= since or named == key) and may_have_left(tx.db, to, number, first)
+        if (seen >= since or named == key) and (with_put_off or may_have_left(tx.db, to, number, first))
     ]
 
 

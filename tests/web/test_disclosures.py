@@ -447,6 +447,17 @@ async def test_of_an_announced_send_that_was_said_not_to_have_gone_and_went_its_
     assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
 
 
+async def test_of_an_announced_send_that_was_said_not_to_have_gone_an_erasure_is_told_as_if_it_had(keyed, folder):
+    """For a later word that it had finds nobody any more."""
+    decision = (await check(keyed, will_send=True))["decision"]
+    assert await report(keyed, said(decision, "not_sent")) == ["recorded"]
+    body = {"identifiers": [ME], "mode": "erase_details"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await report(keyed, said(decision)) == ["recorded"]
+    assert await outbox(folder) == [("advertisers", "delete")]
+    assert await received(keyed) == {}
+
+
 async def test_what_went_despite_a_no_is_told_where_the_recipient_had_the_id_before(keyed, folder):
     await check(keyed, will_send=True)
     await opt_out(keyed)

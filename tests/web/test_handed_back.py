@@ -199,6 +199,22 @@ async def test_of_what_was_sent_after_all_its_recipient_is_told_whenever_the_no_
     assert queued(folder) == [("teemo", "opt_out")]
 
 
+@pytest.mark.parametrize("mode", ["erase_details", "unlink", "child_found"])
+async def test_whoever_is_erased_while_a_row_may_yet_be_said_to_have_left_is_deleted_by_its_recipient(
+    linked,  # noqa: F811
+    tmp_path,
+    mode,
+):
+    """Behind it nobody could name them any more."""
+    folder, said = tmp_path / "data", await handed(linked)
+    await acknowledge(linked, said | {"outcome": "not_sent"})
+    body = {"identifiers": [named("account", "a1"), named("gaid", gaid(1))], "mode": mode}
+    assert (await linked.post("/v1/erasures", json=body)).status_code == 200
+    assert ("teemo", "delete") in queued(folder)
+    await acknowledge(linked, said | {"outcome": "sent"})
+    assert queued(folder).count(("teemo", "delete")) == 1
+
+
 async def test_what_did_not_leave_is_kept_for_two_hours_and_then_no_more(linked, tmp_path):  # noqa: F811
     said, folder = await handed(linked, outcome="not_sent"), tmp_path / "data"
     await handed(linked, 2)
