@@ -424,6 +424,7 @@ class Sharing:
             fresh = [item for item in ready if item.row.id not in before.left]
             without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
             if recipient.role is Role.CONSUMER_DIRECTED:
+                records.free_acts(tx, (key for item in fresh for key in item.met.own), recipient.name)
                 without |= {
                     item.row.id: Reason.NO_ACT
                     for item in fresh
@@ -527,11 +528,8 @@ class Sharing:
             if outcome != NOT_SENT:
                 identifiers = {(each.kind, each.value) for row in gone for each in row.left}
                 recipients_to_tell.take_back(tx, recipient.name, identifiers, at)
-            for item in items.values() if directed else ():
-                if outcome == "sent":
-                    records.use_acts(tx, item.met.own, recipient.name, now)
-                elif outcome == NOT_SENT:
-                    records.let_act_of_row_go(tx, recipient.name, item.intended.row)
+            for item in items.values() if directed and outcome == "sent" else ():
+                records.use_acts(tx, item.met.own, recipient.name, now)
 
         await self._writer.commit(job)
 

@@ -432,7 +432,6 @@ def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Seque
         records.use_claimed(tx, recipient, row, now)
     elif outcome == NOT_SENT:
         recipient_holdings.not_sent(tx, recipient, row, batch, now)
-        records.let_act_of_row_go(tx, recipient, row)
 
 
 def _meant(said: Acknowledged) -> str:

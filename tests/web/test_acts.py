@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from anyio import to_thread
 from support import inside
-from support.people import GAID, email, named
+from support.people import GAID, email, named, phone
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import Shared, Sharing
@@ -18,7 +18,7 @@ from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.ledger import schema
 
 pytestmark = pytest.mark.anyio
-ME, ACCOUNT = named("gaid", GAID), named("account", "jane")
+ME, NUMBER, ACCOUNT = named("gaid", GAID), named("phone", phone(1)), named("account", "jane")
 PROOF, PARENT = {"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"}
 CONFIG = """
 [recipients.import]
@@ -131,13 +131,23 @@ async def test_a_wish_is_of_the_row_that_was_handed_back_until_it_is_said_what_b
     assert await shared(keyed, row | {"id": "r2"}) == then
 
 
-async def test_a_wish_that_a_row_was_sent_on_after_all_is_used_up(keyed):
-    row = {"id": "r1", "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+@pytest.mark.parametrize("first", [ME, NUMBER], ids=["its own", "another's"])
+async def test_a_wish_that_a_row_was_sent_on_after_all_is_used_up(keyed, first):
+    """Whichever of those whom the row names gave it."""
+    row = {"id": "r1", "identifiers": [first, ME, NUMBER], "data": {"ad_id": GAID}, "place": "US-CA"}
     await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
     mark = await handed_back(keyed, row)
     for word in ("not_sent", "sent"):
         await acknowledged(keyed, mark, word)
-    assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
+    for who in ([ME], [NUMBER, ME]):
+        assert await shared(keyed, row | {"id": "r2", "identifiers": who}) == ("refused", "no_act")
+
+
+async def test_a_row_that_did_not_go_and_comes_again_beside_another_has_the_wish_alone(keyed):
+    row = {"id": "r1", "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    await acknowledged(keyed, await handed_back(keyed, row), "not_sent")
+    assert await shared(keyed, row, row | {"id": "r2"}) == [("returned", "directed"), ("refused", "no_act")]
 
 
 async def test_a_wish_that_a_row_may_have_gone_on_is_its_own_when_it_does_not_come_back_again(keyed, monkeypatch):

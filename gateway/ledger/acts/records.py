@@ -313,6 +313,19 @@ CLAIM_ACT = (
 )
 
 
+NONE_LEFT = (
+    "DELETE FROM act_claim WHERE key = ? AND recipient = ? AND (SELECT max(CASE d.outcome WHEN 'not_sent' THEN 0 ELSE 1"
+    " END) FROM disclosure d WHERE d.recipient = act_claim.recipient AND d.row = act_claim.row) = 0"
+)
+
+
+def free_acts(tx: Transaction, keys: Iterable[bytes], recipient: str) -> None:
+    """What acts of these keys are had by rows that left at no time that they were posted is to be claimed again. Until
+    somebody asks it is the row's, whose caller may say that it left after all. Runs before any row of a call claims.
+    """
+    tx.db.executemany(NONE_LEFT, [(key, recipient) for key in dict.fromkeys(keys)])
+
+
 def claim_act(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes, now: int) -> bool:
     """Whether an act of these keys is there, in time, and for this row: the first row that asks has it until it left or
     the act is over, and has it still when it is posted again. Runs in the transaction that writes the row as intended.
@@ -336,19 +349,6 @@ def use_claimed(tx: Transaction, recipient: str, row: bytes, now: int) -> None:
     found = tx.db.execute("SELECT key FROM act_claim WHERE recipient = ? AND row = ?", (recipient, row)).fetchall()
     if found:
         use_acts(tx, [key for (key,) in found], recipient, now)
-
-
-LET_ACT_GO = (
-    "DELETE FROM act_claim WHERE recipient = ? AND row = ? AND NOT EXISTS (SELECT 1 FROM disclosure d"
-    " WHERE d.recipient = act_claim.recipient AND d.row = act_claim.row AND d.outcome <> 'not_sent')"
-)
-
-
-def let_act_of_row_go(tx: Transaction, recipient: str, row: bytes) -> None:
-    """A row that did not leave after all: whatever act it has is another's to have, unless it may have left at another
-    time that it was posted.
-    """
-    tx.db.execute(LET_ACT_GO, (recipient, row))
 
 
 def _acts(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> list[tuple[bytes, int]]:
