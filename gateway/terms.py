@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DAY_MS = 86_400_000  # milliseconds of a day
+ACCOUNT_BACKEND = (
+    "account_backend"  # the operator's system of accounts as a receiver of messages, told of a child (R14)
+)
+TEXTS = "texts"  # the operator's sender of text messages, likewise
 
 
 class Purpose(StrEnum):

@@ -39,13 +39,13 @@ from gateway.desk.outbox import OutboxKind
 from gateway.desk.own_systems import PREFIX
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.proof import verifier_keys
-from gateway.settings.load import ACCOUNT_BACKEND, Settings
+from gateway.settings.load import Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.recipients import RecipientCredential
 from gateway.signals import industry_cookies
 from gateway.signals.cmp_cookies.values import CATEGORIES, merge
 from gateway.signals.hear import Hearing
-from gateway.terms import DataClass
+from gateway.terms import ACCOUNT_BACKEND, DataClass
 
 
 def vocabulary(settings: Settings) -> Vocabulary:

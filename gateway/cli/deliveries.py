@@ -18,16 +18,15 @@ import click
 from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
-from gateway.delivery.letters import NAME as TEXTS
 from gateway.desk import outbox, own_systems
 from gateway.desk.agent_requests import recipient_of
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.outbox import Listed, Message, State
 from gateway.desk.own_systems import NoSuchDeletion, OwnSystem, SystemDeletion
-from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds, moment
+from gateway.terms import ACCOUNT_BACKEND, TEXTS
 
 SHOWN = 1_000  # messages of one list
 OVERDUE = "overdue"

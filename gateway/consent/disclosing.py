@@ -58,6 +58,7 @@ REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves i
 SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
 NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
 UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
+UNNAMED = "unknown"  # what recipients are counted as that none of our own registries ever named
 OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
 
 
@@ -128,7 +129,7 @@ class Reporting:
         if report.outcome == NOT_SENT:
             return Took("recorded", decision.recipient), []
         known = decision.key != NOBODY and decision.recipient
-        took = Took("denied", decision.recipient or "unknown", (DESPITE_NO,))
+        took = Took("denied", decision.recipient or UNNAMED, (DESPITE_NO,))
         return took, [counted(decision, DESPITE_NO)] if known else []
 
 
@@ -306,7 +307,15 @@ class HandedOver:
         untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
         read.tells += [(each.recipient, UNTOLD) for each in untold]
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
+        read.tells = self._by_our_names(tx, read.tells)
         return BatchTaken(again=False, missing=missing, unread=read.unread)
+
+    def _by_our_names(self, tx: Transaction, tells: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """A replica may name whom it likes; each name would be a series of the metrics for ever."""
+        if all(name in self._recipients for name, _ in tells):
+            return tells
+        ours = {*self._recipients, *documents.recipients_named(tx)}
+        return [(name if name in ours else UNNAMED, word) for name, word in tells]
 
     def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone) -> list[Counted]:
         """A row each, an entry each, as of when it was announced. What it would count as otherwise."""

@@ -36,6 +36,7 @@ from gateway.delivery import webhook
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.webhook import Courier, Parcel
 from gateway.keys.secret_files import Secrets
+from gateway.terms import TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,6 @@ def _ascii(domain: str) -> str:
     )
 
 
-NAME = "texts"  # whose secret signs it
 CHEAPER = "see who asks for them, or raise [texts] cost_a_day (gateway config show)"
 ALARM = 0.8  # of what a day may cost
 
@@ -204,7 +204,7 @@ class TextMessages:
         self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], purse: Purse
     ) -> None:
         self._endpoint = endpoint
-        self._secrets = webhook.secrets_of(secrets, NAME)
+        self._secrets = webhook.secrets_of(secrets, TEXTS)
         self._clock = clock
         self._courier = Courier(EVERYWHERE)  # the operator's own, wherever it is
         self._prices = {country.upper(): price for country, price in prices.items()}

@@ -35,9 +35,7 @@ from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.transaction import JoinedPeople, Transaction
-from gateway.terms import CHOOSABLE, DataClass, Purpose
-
-ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)
+from gateway.terms import ACCOUNT_BACKEND, CHOOSABLE, DataClass, Purpose
 
 
 class ToldWord(StrEnum):

@@ -72,12 +72,10 @@ from gateway.settings.shapes import (
     Wrong,
     matches,
 )
-from gateway.terms import AD_CHOICE_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, Purpose, Role
+from gateway.terms import ACCOUNT_BACKEND, AD_CHOICE_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, TEXTS, Purpose, Role
 
 PREFIX = "GATEWAY_"
 PRODUCTION = "production"
-ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
-TEXTS = "texts"  # the operator's sender of text messages, likewise
 LARGEST_FILE = 2**28  # bytes of one that an option names; outlines of all countries have some 2**25
 LONGEST_FILE = 2**20  # bytes of a configuration; the example has some 31,000
 FILE_VARIABLE = "GATEWAY_CONFIG"  # where the operator's file is, for who names none

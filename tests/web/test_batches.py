@@ -169,6 +169,28 @@ async def test_the_ids_of_a_kind_that_a_recipient_of_the_replica_alone_takes_are
         assert db.execute("SELECT recipient, count(*) FROM held GROUP BY 1").fetchall() == [("adco", 2)]
 
 
+@pytest.mark.parametrize("name", ["account_backend", "texts"])
+async def test_no_replica_has_a_recipient_by_the_name_of_one_of_our_own_systems(keyed, beside, name):
+    """Nor has a configuration: it would be told of people's noes."""
+    beside.decisions = Decisions.of_replica(await asyncio.to_thread(enrolment_of, beside.folder), (name, "adco"))
+    lines = [beside.announced(ME, name), beside.answer(ME, name), beside.answer(ME, "adco")]
+    assert (await beside.hand_over({"recipients": [name, "adco"]}, *lines))["unread"] == 2
+    await choose(keyed)
+    assert await received(keyed) == {("adco", "possible"): 1}
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT recipient, word FROM outbox").fetchall() == []
+
+
+async def test_recipients_that_a_replica_alone_names_are_counted_as_one(keyed, beside):
+    names = [f"adco-{number}" for number in range(3)]
+    beside.decisions = Decisions.of_replica(await asyncio.to_thread(enrolment_of, beside.folder), names)
+    lines = [beside.answer(ME, name) for name in names] + [beside.announced(ME, names[0])]
+    await beside.hand_over({"recipients": names}, *lines)
+    found = [line for line in (await keyed.get("/metrics")).text.splitlines() if "adco" in line]
+    assert found == []
+    assert (await outcomes(keyed, "possible"), await outcomes(keyed, "intended")) == (3, 1)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ada@example.com", 5])
 async def test_what_is_no_recipients_name_is_none(keyed, beside, name):
     assert (await beside.hand_over({"recipients": [name]}, beside.answer(ME)))["unread"] == 1

@@ -32,7 +32,6 @@ from gateway.consent.verbs import Consent
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.notices import NoticeDue, Notifying
-from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.acts.links import Span
@@ -40,7 +39,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.store import ledger_needed
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import year_report
-from gateway.terms import Erasing, Manner, NoticeKind, Told
+from gateway.terms import ACCOUNT_BACKEND, Erasing, Manner, NoticeKind, Told
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import ProofStated, ProvedDoor

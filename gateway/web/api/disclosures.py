@@ -36,13 +36,14 @@ from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what
 from gateway.records.who_got_what import QUESTIONS
 from gateway.signals.lines import Line
-from gateway.terms import DataClass
+from gateway.terms import ACCOUNT_BACKEND, TEXTS, DataClass
 from gateway.web.shell import access_report, auth, desk_call, wire
 from gateway.web.shell.problem import Problem, problem_of
 from gateway.web.shell.proof import Proofs, ProofStated, ProvedDoor
 
 MOST = 2**53 - 1  # what an entry may hold (RFC 8785)
 Number = Annotated[int, Meta(ge=0, le=MOST)]
+OURS = frozenset({ACCOUNT_BACKEND, TEXTS})  # what is told messages and is no recipient, as in a configuration
 
 
 class BatchBody(wire.StrictShape, frozen=True):
@@ -117,7 +118,9 @@ def _batch(numbered: Numbered, head: BatchBody, lines: Sequence[bytes]) -> Batch
         head.lost,
         head.doubtful,
         unread=sum(each is None for each in read),
-        recipients=[name for each in read if isinstance(each, BatchRecipients) for name in each.recipients],
+        recipients=[
+            name for each in read if isinstance(each, BatchRecipients) for name in each.recipients if name not in OURS
+        ],
         answers=[each for each in read if isinstance(each, str)],
         announced=[Announced(each.decision, each.names) for each in read if isinstance(each, Going)],
         reports=[_report(each) for each in read if isinstance(each, BatchSaid)],
