@@ -10,6 +10,7 @@ from gateway.app.composition import open_house
 from gateway.desk import disclosures, recipient_holdings
 from gateway.desk.disclosures import Acknowledged, Counted, Intended, hash_of
 from gateway.desk.recipient_holdings import Left
+from gateway.ledger.acts import records
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 
@@ -49,10 +50,23 @@ def recorded(folder):
             kept.append((len(recipient_holdings.held_by(tx, "teemo")), *moved))
             [sent] = disclosures.acknowledge(tx, [said._replace(outcome="sent")], AT)
             kept.append((len(recipient_holdings.held_by(tx, "teemo")), len(sent.late)))
+            late = [len(disclosures.mark_outcome(tx, "teemo", hash_of("r1"), word, AT)) for word in ("unknown", "sent")]
+            for row in ("r1", "r2"):  # one that left, and one that will not have
+                tx.db.execute("INSERT INTO act_claim VALUES (?, 'teemo', 1, ?)", (row.encode(), hash_of(row)))
+            tx.db.execute("UPDATE disclosure SET outcome = 'not_sent' WHERE row = ?", (hash_of("r2"),))
+            records.free_acts(tx, [b"r1", b"r2"], "teemo")
+            late += [bytes(key) for (key,) in tx.db.execute("SELECT key FROM act_claim").fetchall()]
             tx.db.execute("UPDATE disclosure SET outcome = 'not_sent'")
             disclosures.forget_outcomes(tx, NOW + 1)
             kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
-            return before, jobs, held, kept, [each[:-1] for each in tx.db.execute(disclosures.SHOWN, (mine.key, 0))]
+            return (
+                before,
+                jobs,
+                held,
+                kept,
+                late,
+                [each[:-1] for each in tx.db.execute(disclosures.SHOWN, (mine.key, 0))],
+            )
 
         return house.writer.submit(act).result()
 
@@ -60,9 +74,10 @@ def recorded(folder):
 def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
     there = recorded(postgres_server.installed(postgres, tmp_path / "there"))
     assert there == recorded(inside.install(tmp_path / "here"))
-    before, jobs, held, kept, counted = there
+    before, jobs, held, kept, late, counted = there
     assert (before.left, before.handed_back) == (set(), {"r1", "r2"})
     assert [tuple(each) for each in jobs] == [(16, 1), (17, 2)]
     assert tuple(held) == (2, 26)
     assert [tuple(each) for each in kept] == [(2, 26), (1, 13), (0, 1), (1, 1), (0, 0)]
+    assert late == [2, 0, b"r1"]
     assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]
