@@ -480,7 +480,13 @@ class Disclosing(Deciding):
             self._tell(each.recipient, INTENDED, 1)
 
     async def _withdraw(self, going: Sequence[Made]) -> None:
-        await self.report([OutcomeReport(text, NOT_SENT) for text, _ in going])
+        def job(tx: Transaction) -> None:
+            for text, each in going:  # nobody has its id, so that no other word of it comes
+                disclosures.take_out(tx, each.recipient, [disclosures.hash_of(text)], 0)
+
+        await self._writer.commit(job)
+        for _, each in going:
+            self._tell(each.recipient, NOT_SENT, 1)
 
     # --- what became of them ---
 

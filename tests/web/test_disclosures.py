@@ -304,6 +304,15 @@ async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, opts_ou
     assert await received(keyed) == {}
 
 
+async def test_of_a_send_that_the_second_look_took_back_no_erasure_is_told(keyed, folder, opts_out_meanwhile):
+    """Nobody could send it, or say that they had (R18)."""
+    await check(keyed, will_send=True)
+    body = {"identifiers": [ME], "mode": "erase_details"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await outbox(folder) == [("advertisers", "opt_out")], "the no, which came while it might have gone"
+    assert await number(keyed, "gateway_disclosures_total", outcome="not_sent") == 1
+
+
 async def test_without_the_second_look_who_opts_out_meanwhile_would_be_sent(keyed, opts_out_meanwhile, monkeypatch):
     """The control."""
     monkeypatch.setattr("gateway.consent.check.Checks.moved", lambda *_: False)
