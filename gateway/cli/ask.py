@@ -131,20 +131,20 @@ FORGOTTEN = "not known: it rested on somebody who was forgotten since, and is ne
 
 def _stood(then: Rebuilt, as_json: bool) -> str:
     """What held at the moment, of all the records of the identifier together: a no of any of them is a no."""
-    states = said_by(then.known, CHOOSABLE)
+    states = said_by(then.standings, CHOOSABLE, then.forgotten.purposes)
     ages = [standing.age_band for standing in then.standings if standing.age_band]
     places = sorted({place for standing in then.standings for place in standing.places})
     if as_json:
         body = {"position": then.position, "standing": states, "age_bands": ages, "places": places}
-        body |= {"forgotten": True} if then.forgotten else {}
+        body |= {"forgotten": True} if then.forgotten.purposes else {}
         return orjson.dumps(body).decode()
-    if then.forgotten:
-        return f"after {then.position} entries: {FORGOTTEN}"
     held = [
         f"{word}: {', '.join(names)}"
         for word in ("opted_out", "opted_in")
         if (names := [name for name, state in states.items() if state == word])
     ]
+    if lost := [name for name, state in states.items() if state == "unknown"]:
+        held.append(f"{', '.join(lost)}: {FORGOTTEN}")
     held = [*(held or ["nothing was chosen"]), *([f"said to be in {', '.join(places)}"] if places else [])]
     return f"after {then.position} entries: {'; '.join(held)}"
 
@@ -245,7 +245,7 @@ def explain(
         found, then = asyncio.run(house.consent.explain(ask, at))
     explained = found[recipient]
     click.echo(orjson.dumps(_as_json(explained, then)) if as_json else "\n".join(_explanation(explained, then)))
-    sys.exit(0 if explained.verdict.allowed and not _is_lost(then) else 1)
+    sys.exit(0 if explained.verdict.allowed and not _is_lost(explained, then) else 1)
 
 
 def _show(data: Path, request: str, as_json: bool) -> int:
@@ -269,7 +269,7 @@ def _signal(text: str) -> tuple[str, object]:
 def _explanation(explained: Explained, then: Then | None) -> list[str]:
     verdict = explained.verdict
     lines = [headline(verdict), f"  rule: {verdict.rule}", f"  place: {verdict.place}"]
-    lines = [FORGOTTEN, "of what is left:", *lines] if _is_lost(then) else lines
+    lines = [FORGOTTEN, "of what is left:", *lines] if _is_lost(explained, then) else lines
     if verdict.seq is not None:
         lines.append(f"  decided by entry {verdict.seq}")
     if then is not None:
@@ -279,9 +279,8 @@ def _explanation(explained: Explained, then: Then | None) -> list[str]:
     return lines
 
 
-def _is_lost(then: Then | None) -> bool:
-    """Whether what stood then is not known, so that it is neither an allow nor a deny."""
-    return then is not None and then.forgotten
+def _is_lost(explained: Explained, then: Then | None) -> bool:
+    return then is not None and then.leaves_open(explained)
 
 
 def _in_force(then: Then) -> str:
@@ -310,4 +309,4 @@ def _as_json(explained: Explained, then: Then | None) -> dict[str, Any]:
         for step in explained.steps
     ]
     told = {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried}
-    return told | ({"allowed": None, "partly": None, "forgotten": True} if _is_lost(then) else {})
+    return told | ({"allowed": None, "partly": None, "forgotten": True} if _is_lost(explained, then) else {})

@@ -18,6 +18,7 @@ from gateway.consent.people import Named, Said
 from gateway.consent.places import Places
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.evidence import HeldThen
+from gateway.desk.history import NOT_FORGOTTEN, Forgotten
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Reached, Seen
@@ -146,7 +147,16 @@ class Then:
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...] = ()
     held: HeldThen | None = None
-    forgotten: bool = False
+    forgotten: Forgotten = NOT_FORGOTTEN
+
+    def leaves_open(self, explained: "Explained") -> bool:
+        """Whether a verdict may have been another one on the day, so that it is neither an allow nor a deny: what is
+        forgotten takes back no opt-out that is on record still.
+        """
+        reasons = {step.ruling.reason for step in explained.steps if step.ruling}
+        lost = self.forgotten.purposes
+        taken_back = any(standing.denies(each) for standing in self.standings for each in lost)
+        return self.forgotten != NOT_FORGOTTEN and (taken_back or reasons != {Reason.OPTED_OUT})
 
 
 class Explained(NamedTuple):

@@ -561,9 +561,14 @@ def _told(look: Callable[..., T], *asked: object) -> T | None:
         return None
 
 
-def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
-    """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
-    return {**words_said(standings, tuple(purposes))}
+def said_by(
+    standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose], lost: Collection[Purpose] = ()
+) -> dict[str, str]:
+    """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read.
+    `lost`: of these nobody knows it any more.
+    """
+    unknown = {each.value: Word.UNKNOWN.value for each in purposes if each in lost}
+    return {**words_said(standings, tuple(purposes)), **unknown}
 
 
 def _had(named: Named, token: DeviceToken | None) -> Iterator[bytes]:

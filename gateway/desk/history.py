@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import aiosqlite
 
@@ -27,7 +27,7 @@ from gateway.choice.standing import RowUnreadable, Stale, Standing
 from gateway.desk.documents import Document
 from gateway.fold.kin import Alike, alike, edges_of, family, mailbox_names
 from gateway.fold.reading import read_noes
-from gateway.fold.record import Kept
+from gateway.fold.record import Kept, KeptAge, KeptEnd, KeptNo, KeptNotice, KeptRevoked
 from gateway.fold.state import FOR_EVER, Slate
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
@@ -44,7 +44,7 @@ from gateway.ledger.side import Mention
 from gateway.ledger.store import Store, asked_of, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
-from gateway.terms import CHOOSABLE, ChoiceKind, Purpose, Source
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 
 PersonOf = Callable[[bytes], PersonKeys]
 NOES = frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value})
@@ -207,22 +207,29 @@ SELECT max(seq) FROM (
 """
 
 
+class Forgotten(NamedTuple):
+    """What nobody knows any more of an earlier day, for whoever rebuilds it. `purposes`: whether they were denied;
+    `beside`: how old somebody was, what they had been told, or which grants had ended.
+    """
+
+    purposes: frozenset[Purpose] = frozenset()
+    beside: bool = False
+
+
+NOT_FORGOTTEN = Forgotten()
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """`position`: how many entries there were, counted up to the last one about a person. `standings`: those of the
-    keys of which anything stood; `grants`: what was allowed and not over, the newest first. `forgotten`: some of it
+    keys of which anything stood; `grants`: what was allowed and not over, the newest first. `forgotten`: what of it
     may have rested on somebody who was unlinked since, of whom nothing is kept, so that this is no yes and no no.
     """
 
     position: int
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...]
-    forgotten: bool = False
-
-    @property
-    def known(self) -> tuple[Standing, ...] | None:
-        """The standings; None where nobody knows them any more."""
-        return None if self.forgotten else self.standings
+    forgotten: Forgotten = NOT_FORGOTTEN
 
 
 def standings_at(store: Store, keys: Sequence[bytes], at: datetime) -> Rebuilt:
@@ -248,22 +255,36 @@ def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
     found = [once.get(those) or once.setdefault(those, _numbered(db, people, key, now)) for key, those in read_as]
     grants = sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
     standings = tuple(each for each in found if each != NOTHING)
-    return Rebuilt(position, standings, tuple(grants), position > 0 and _was_forgotten(db, slate, keys, now))
+    lost = _forgotten(_kept_since(db, slate, keys, now), standings) if position > 0 else NOT_FORGOTTEN
+    return Rebuilt(position, standings, tuple(grants), lost)
 
 
 KEPT = frozenset(get_args(Kept))
 
 
-def _was_forgotten(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now: int) -> bool:
-    """Whether anything was said anew since, with one of those whom these read, of somebody who was unlinked. What stays
-    by an entry that was made late is told with that, and known.
+def _forgotten(kept: Collection[Kept], standings: Collection[Standing]) -> Forgotten:
+    """A no that is on record still was one whatever else denied, but where a forgotten one's yes had taken it back."""
+    denied = {each for each in CHOOSABLE if any(standing.denies(each) for standing in standings)}
+    noes = {said.purpose for said in kept if isinstance(said, KeptNo | KeptEnd)} - denied
+    noes |= {said.grant.purpose for said in kept if isinstance(said, KeptRevoked)} - denied
+    lost = noes | {said.purpose for said in kept if isinstance(said, KeptEnd) and said.no}
+    if any(isinstance(said, KeptAge) for said in kept):  # a child's own yes is none
+        lost |= {each for each in CHOOSABLE if any(standing.opted_in(each) for standing in standings)}
+    if not lost.isdisjoint(SIGNAL_PURPOSES):
+        lost |= {Purpose.THIRD_PARTY_MARKETING} - denied  # a sale, whatever its name (R21)
+    return Forgotten(frozenset(lost), any(isinstance(said, KeptAge | KeptNotice | KeptRevoked) for said in kept))
+
+
+def _kept_since(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now: int) -> list[Kept]:
+    """What was said anew since, with those whom these read, of somebody who was unlinked. What stays by an entry that
+    was made late is told with that, and known.
     """
     near = {*keys}
     near |= {owner for key in near for owner in slate.row(key).owners}
     names = set[bytes]().union(*(family(slate, key) | mailbox_names(slate, key) for key in near))
     read = near | names | {account for account, *_ in edges_of(slate, names)}
     rows = (row for row in side_rows(db, read, Mention.OF) if row.side.at > now and not row.entered)
-    return any(row.records(read, KEPT) for row in rows)
+    return [cast("Kept", record.said) for row in rows for record in row.records(read, KEPT)]
 
 
 def _numbered(db: sqlite3.Connection, people: FoldedPeople, key: bytes, now: int) -> Standing:

@@ -2,18 +2,20 @@
 
 import os
 from datetime import timedelta
+from operator import methodcaller
 
 import pytest
 from support.people import GAID, IDFV, phone
 
-from gateway.desk import history
+from gateway.desk import history, notices
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.kept_request import KeptRequest
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ChoiceKind, Erasing, Purpose
+from gateway.terms import ChoiceKind, Erasing, NoticeKind, Purpose, Told
 
 DAY = timedelta(days=1)
+denies_sale = methodcaller("denies", Purpose.SALE)
 
 
 class Days:
@@ -32,8 +34,8 @@ class Days:
     def looks(self, subject, day):
         """What was denied of sale on a day; None: nobody knows."""
         at = milliseconds(self.begun + day * DAY)
-        known = self.story.do(lambda tx: history.rebuild(tx.db, [subject.key], at)).known
-        return known if known is None else any(each.denies(Purpose.SALE) for each in known)
+        found = self.story.do(lambda tx: history.rebuild(tx.db, [subject.key], at))
+        return None if Purpose.SALE in found.forgotten.purposes else any(map(denies_sale, found.standings))
 
 
 @pytest.fixture
@@ -76,6 +78,19 @@ def test_of_what_had_it_through_an_account_that_is_there_still_and_not_of_what_c
     assert [days.looks(each, 50) for each in (mobile, account)] == [None, None]
     assert days.looks(mobile, 100) is True
     assert days.looks(newer, 50) is False
+
+
+def test_a_no_of_their_own_is_known_whatever_notice_they_had_with_somebody(days, story, who):
+    account, number = who("account", "alice"), who("phone", phone(1))
+    story.says(number)
+    days.go_to(20)
+    story.links(account, number)
+    days.go_to(30)
+    of = (account, NoticeKind.PRIVACY, story.at.date(), Told.SENT, story.at, os.urandom(16))
+    story.do(lambda tx: notices.note_told(tx, *of))
+    days.go_to(100)
+    days.unlinks(account)
+    assert [days.looks(number, day) for day in (-1, 5, 50, 100)] == [False, True, True, True]
 
 
 def test_a_no_that_was_entered_late_is_known_on_every_day(days, story, who):

@@ -111,8 +111,23 @@ async def test_what_rested_on_somebody_forgotten_since_is_said_to_be_so(tmp_path
         clock.at += timedelta(days=10)
         forgotten = await keyed.post("/v1/erasures", json={"identifiers": [number], "mode": "unlink"})
         assert forgotten.status_code == 200
-        assert (await explain(keyed, at="2026-10-05"))["forgotten"] is True
+        lost = await explain(keyed, at="2026-10-05")
+        assert [lost[name] for name in ("allowed", "partly", "forgotten")] == [None, None, True]
         assert "forgotten" not in await explain(keyed, at="2026-10-10T12:00:00Z")
+
+
+async def test_a_no_of_their_own_is_a_no_whatever_they_had_from_somebody_forgotten_since(tmp_path):
+    clock = Clock(datetime(2026, 9, 30, 12, 0, tzinfo=UTC))
+    async with inside.application(tmp_path / "data", clock=clock) as app, inside.client(app, **inside.DEV) as keyed:
+        await opt_out(keyed, ME)
+        linked = {"account": "jane", "identifiers": [ME]}
+        assert (await keyed.post("/v1/links", json=linked)).status_code == 201
+        await opt_out(keyed, {"type": "account", "value": "jane"})
+        clock.at += timedelta(days=10)
+        jane = {"type": "account", "value": "jane"}
+        assert (await keyed.post("/v1/erasures", json={"identifiers": [jane], "mode": "unlink"})).status_code == 200
+        then = await explain(keyed, at="2026-10-05")
+        assert (then["allowed"], then["reason"], "forgotten" in then) == (False, "opted_out", False)
 
 
 async def test_the_law_of_the_day_holds_for_that_day(keyed):

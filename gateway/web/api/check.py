@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.verdict import Step
-from gateway.consent.asked import Explained
+from gateway.consent.asked import Explained, Then
 from gateway.consent.share import Turn
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -259,9 +259,11 @@ class StepBody(Struct, kw_only=True):
     cites: str | UnsetType = UNSET
 
 
-class VerdictTried(check_answer.VerdictShown, kw_only=True):
-    """A verdict and its chain."""
+class VerdictTried(check_answer.WhyShown, kw_only=True):
+    """A verdict and its chain. `allowed` and `partly` null: what stood on that day is not known any more."""
 
+    allowed: bool | None
+    partly: bool | None
     tried: list[StepBody]
 
 
@@ -298,10 +300,10 @@ class ExplainDoor:
         body = wire.convert(wire.parse_body(await wire.read_body(request)), wire.Explain)
         ask = to_ask(body)
         explained, then = await self._consent.explain(ask, self._moment(body.at, key))
-        verdicts = {name: self._told(item, key) for name, item in explained.items()}
+        verdicts = {name: self._told(item, then, key) for name, item in explained.items()}
         about: dict[str, Any] = {"position": then.position if then else self._consent.checks.position()}
         if then:
-            about |= {"on": then.on} | ({"forgotten": True} if then.forgotten else {})
+            about |= {"on": then.on} | ({"forgotten": True} if any(map(then.leaves_open, explained.values())) else {})
         if body.recipients is not None:
             return wire.wire_answer({"verdicts": verdicts, **about})
         return wire.wire_answer({**next(iter(verdicts.values())), **about})
@@ -317,8 +319,9 @@ class ExplainDoor:
             raise Problem("malformed", "at is an RFC 3339 time or date that is past", "/at")
         return moment
 
-    def _told(self, item: Explained, key: ApiKey) -> dict[str, Any]:
+    def _told(self, item: Explained, then: Then | None, key: ApiKey) -> dict[str, Any]:
         verdict = check_answer.verdict(item.verdict, self._consent, key)
+        verdict |= {"allowed": None, "partly": None} if then and then.leaves_open(item) else {}
         return {**verdict, "tried": [_step(step) for step in item.steps]}
 
 

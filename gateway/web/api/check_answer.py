@@ -54,16 +54,21 @@ class Because(Struct):
     seq: int | None
 
 
-class VerdictShown(Struct, kw_only=True):
-    """What may go. `allowed`: all that was asked for, unchanged; `partly`: some of it, as `data` says."""
+class WhyShown(Struct, kw_only=True):
+    """What may go of each class, and why, as every answer about a verdict has it."""
 
-    allowed: bool
-    partly: bool
     data: dict[str, Answer]
     reason: Reason
     rule: str
     place: str
     because: Because
+
+
+class VerdictShown(WhyShown, kw_only=True):
+    """What may go. `allowed`: all that was asked for, unchanged; `partly`: some of it, as `data` says."""
+
+    allowed: bool
+    partly: bool
 
 
 class VerdictOfRecipient(VerdictShown, kw_only=True):

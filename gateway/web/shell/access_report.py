@@ -139,7 +139,7 @@ async def report_of(
 async def _standing(consent: Consent, subject: Subject, until: datetime | None) -> StandingOfProved:
     if until:
         rebuilt = await consent.standings_at([subject], until)
-        return StandingOfProved(subject.kind, said_by(rebuilt.known, CHOOSABLE))
+        return StandingOfProved(subject.kind, said_by(rebuilt.standings, CHOOSABLE, rebuilt.forgotten.purposes))
     return StandingOfProved(subject.kind, consent.checks.read_back([subject], CHOOSABLE))
 
 
