@@ -116,11 +116,14 @@ def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
         slate.put(key, age=KeyAge(AGES[0], AGES[0], fixed=True))
 
 
-def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
-    """The names of an identifier; of an account all that it has."""
+def _reached(slate: Slate, record: Record, at: int | None = None, *, had: bool = False) -> set[bytes]:
+    """The names of an identifier; of an account all that it has. `had`: also what it had, unless that was given back
+    since, by which whatever lay there went.
+    """
     found = family(slate, record.key)
     for member in slate.row(record.key).members:
-        if slate.edge(record.key, member).carries(at):
+        edge = slate.edge(record.key, member)
+        if edge.carries(at) or (had and not edge.claimed and edge.begun >= slate.row(member).since):
             found |= family(slate, member)
     return found
 
@@ -132,10 +135,10 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
 
 
 def fold_bounce(slate: Slate, record: Record, said: told.NoticeBounced) -> None:
-    """What came back told nobody: whoever a notice reaches was told nothing by that day, and nobody knows any more of
-    an earlier one, so the day on which everybody was told counts. A later one stays.
+    """What came back told nobody: whoever a notice reached was told nothing by that day, also by a link that is over,
+    and nobody knows any more of an earlier one, so the day on which everybody was told counts. A later one stays.
     """
-    for key in _reached(slate, record, at=record.at):
+    for key in _reached(slate, record, had=True):
         if 0 < slate.row(key).told.get(said.notice, 0) <= said.day:
             _put_day(slate, key, said.notice, 0)
 

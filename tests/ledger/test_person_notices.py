@@ -4,10 +4,12 @@ import os
 from datetime import date, timedelta
 
 import pytest
-from support.people import GAID, email, phone
+from support.people import GAID, IDFV, email, phone
 
 from gateway.desk import notices
-from gateway.terms import NoticeKind, Told
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.terms import Erasing, NoticeKind, Told
 
 DAY = date(2026, 11, 20)
 
@@ -78,6 +80,35 @@ def test_a_notice_that_comes_back_takes_nothing_from_what_others_were_told(story
     assert days(mail, account, device) == [None, DAY, DAY]
     tell(account, outcome=Told.BOUNCED)
     assert days(account, device) == [None, DAY]
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_notice_that_comes_back_told_nobody_whom_the_account_had_then(story, who, account, tell, days, forgets):
+    """Also behind the end of their link, and if the account is unlinked; a later notice counts."""
+    device, app = who("gaid", GAID), who("idfv", IDFV)
+    story.links(account, device, app)
+    tell(account, DAY - timedelta(days=9))
+    for each in (device, app):
+        story.unlinks(account, each)
+    tell(app)
+    tell(account, DAY - timedelta(days=4), Told.BOUNCED)
+    if forgets:
+        order = ErasureOrder(Erasing.UNLINK, (account,), story.at)
+        story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert days(account, device, app) == [None, None, DAY]
+
+
+def test_a_notice_that_comes_back_takes_nothing_from_who_has_the_number_since_it_was_given_back(
+    story, who, account, tell, days
+):
+    number, newer = who("phone", phone(1)), who("account", "b")
+    story.links(account, number)
+    tell(account)
+    story.releases(number)
+    story.links(newer, number)
+    tell(newer)
+    tell(account, outcome=Told.BOUNCED)
+    assert days(account, number, newer) == [None, DAY, DAY]
 
 
 def test_the_notice_about_network_information_is_another_one(story, who, tell):
