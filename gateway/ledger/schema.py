@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve, whole
-from gateway.fold.record import GrantSaid, KeptNotice, NoticeBounced, Record, SaidIn, SaidOut, SaidPruned
+from gateway.fold.record import GrantSaid, KeptNo, KeptNotice, NoticeBounced, Record, SaidIn, SaidOut, SaidPruned
 from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.side import (
+    PackedSide,
     SideUnreadable,
     Step,
+    add_mentions,
     as_rows,
     mentioned,
     pack_mentions,
@@ -41,6 +43,14 @@ BOUNCES = 40  # the version since which it is told that a notice came back
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
 SIDES = "SELECT place, seq, packed FROM side WHERE place > ? ORDER BY place LIMIT 500"
+ENTERED = (
+    "SELECT s.place, s.seq, s.packed, v.seq FROM side s LEFT JOIN voided_choice v ON v.seq = s.seq"
+    " WHERE s.entered AND s.place > ? ORDER BY s.place LIMIT 500"
+)
+BEHIND = (
+    "INSERT INTO side (place, seq, entered, packed)"
+    " SELECT coalesce(max(place), 0) + 1, ?, FALSE, ? FROM side RETURNING place"
+)
 LONG_AGO = 1  # the first of all days: whoever was told then was told nothing that counts
 PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
@@ -202,15 +212,46 @@ def _change_sides(db: sqlite3.Connection, change: Callable[[Record], Record | No
             with contextlib.suppress(SideUnreadable):  # of that `verify` tells
                 told = records_within(seq, side := read_side(packed))
                 if (left := [each for each in map(change, told) if each is not None]) != told:
-                    again = pack_side(left, side.at, side.peppers)
-                    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, after))
-                    were, are = (pack_mentions(after, chain.from_iterable(map(mentioned, of))) for of in (told, left))
-                    remove_mentions(db, were - are)
+                    _put_again(db, after, side, told, left)
+
+
+def _put_again(
+    db: sqlite3.Connection, place: int, side: PackedSide, told: Sequence[Record], left: Sequence[Record]
+) -> None:
+    again = pack_side(left, side.at, side.peppers)
+    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, place))
+    remove_mentions(db, _led_by(place, told) - _led_by(place, left))
+
+
+def _led_by(place: int, records: Iterable[Record]) -> set[bytes]:
+    return pack_mentions(place, chain.from_iterable(map(mentioned, records)))
+
+
+def leave_entries_alone(db: sqlite3.Connection) -> None:
+    """An older gateway takes a no that stays by an entry for a word of the entry itself, and one of its own for what
+    nobody voids: so it lies apart, behind all others, that in doubt it denies; of a voided entry it is gone.
+    """
+    leave_bounces_out(db)
+    after, [size] = 0, db.execute("SELECT size FROM head").fetchone()
+    while rows := db.execute(ENTERED, (after,)).fetchall():
+        for after, seq, packed, voided in rows:
+            with contextlib.suppress(SideUnreadable):
+                told = records_within(seq, side := read_side(packed))
+                if noes := [each for each in told if isinstance(each.said, KeptNo)]:
+                    _put_again(db, after, side, told, [each for each in told if each not in noes])
+                    if voided is None:
+                        _put_behind(db, size, side, noes)
+
+
+def _put_behind(db: sqlite3.Connection, size: int, side: PackedSide, records: Sequence[Record]) -> None:
+    packed = pack_side(records, side.at, side.peppers)
+    [place] = db.execute(BEHIND, (size, packed)).fetchone()
+    add_mentions(db, _led_by(place, records))
 
 
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.
 FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions}
-EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out, BOUNCES: leave_bounces_out}
+EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out, BOUNCES: leave_entries_alone}
 
 
 def _is_begun(path: Path) -> bool:

@@ -14,14 +14,15 @@ from gateway.desk.forgetting import erasure, prune
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.kept_request import KeptRequest
 from gateway.desk.recipient_holdings import Left
-from gateway.fold.record import KeptNo
-from gateway.ledger import entry
+from gateway.fold.record import KeptNo, NamesLearnt
+from gateway.ledger import entry, schema
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.audit import verify
-from gateway.ledger.log_records import rewrite_sides, sides_of_entries
+from gateway.ledger.log_records import SideRow, all_sides, mentions_in, rewrite_sides, sides_of_entries
 from gateway.ledger.proof.merkle import WIDTH
-from gateway.ledger.subjects import RESIDES, Choice
+from gateway.ledger.side import all_mentions
+from gateway.ledger.subjects import RESIDES, Choice, milliseconds
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
 HOUR = timedelta(hours=1)
@@ -354,3 +355,29 @@ def test_that_ties_what_the_desk_listed_ties_no_number_that_may_be_anothers(stor
     story.says(account)
     tied = [True, not late]  # which of several numbers it may be a reading of is not known of a line
     assert [each == OUT for each in story.sales(mobile, clear, number, reading)] == [*tied, False, False]
+
+
+@pytest.mark.parametrize("voided", [False, True])
+def test_on_the_way_back_to_an_older_release_stays_in_a_row_of_its_own(passing, monkeypatch, voided):
+    """Which takes whatever lies with an entry for what it says."""
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    if voided:
+        passing.voids(kept, passing.place.kind)
+
+    def goes_back(tx):
+        schema.EMPTIED[schema.BOUNCES](tx.db)
+        rows = [(row.entered, record) for row in all_sides(tx.db) for record in row.records(words={KeptNo})]
+        assert {*all_mentions(tx.db)} == set().union(
+            *(mentions_in(row.place, row.records()) for row in all_sides(tx.db))
+        )
+        monkeypatch.setattr(SideRow, "is_own", lambda row, told: row.entered and not isinstance(told.said, NamesLearnt))
+        return rows, verify.examine(tx.db, lambda _: None, tx.persons).different
+
+    rows, different = passing.story.do(goes_back)
+    assert [each for each in different if "told" in each] == []
+    assert not any(entered for entered, _ in rows)
+    assert {record.at for _, record in rows} <= {milliseconds(kept.choice.at)}
+    denied = {record.said.purpose for _, record in rows if record.key == passing.place.key}
+    assert (Purpose.SALE in denied) is not voided

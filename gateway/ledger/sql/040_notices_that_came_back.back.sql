@@ -1,1 +1,2 @@
 -- No row tells that a notice came back any more (`schema.EMPTIED`): whoever was told by it counts as told again, as in the older release.
+-- What stays by an entry that was made late lies in a row of its own again, behind all others.
