@@ -36,6 +36,9 @@ def main(url, folder, file, secret, *control):
         else:
             os.waitpid(child, 0)
             made.check(ask(2))
+            until = time.monotonic() + 5.0  # what could not be applied once is applied a moment later
+            while made.follower.why and time.monotonic() < until:
+                time.sleep(0.01)
             spools = len(list((Path(folder) / "disclosures").iterdir()))
             said = os.read(heard, 1000).decode().split()
             print(json.dumps({"worker": said, "spools": spools, "lost": made.spool.lost, "why": made.follower.why}))
