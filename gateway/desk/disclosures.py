@@ -162,14 +162,17 @@ def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) ->
     )
 
 
+WHAT_LEFT = "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"
+
+
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> Sequence[Counted]:
     """What a caller says became of a send that was announced; what is known to have been sent stays so. Each has a
     batch of its own. Returns what left after all, as a `DisclosureStep` has it.
     """
-    found = tx.db.execute(f"{SPOKEN_OF} WHERE recipient = ? AND row = ? AND outcome NOT IN ('sent', ?)", (
+    found = tx.db.execute(f"{WHAT_LEFT} WHERE recipient = ? AND row = ? AND outcome NOT IN ('sent', ?)", (
         recipient, row, outcome,
     )).fetchall()  # fmt: skip
-    return _become_all(tx, found, outcome, milliseconds(at))
+    return _become(tx, found, outcome, milliseconds(at))
 
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
@@ -395,43 +398,35 @@ def acknowledge(
     return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
 
 
-SPOKEN_OF = "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"
-
-
 def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
     (named, values), which = _named(said), _meant(said)
     found = tx.db.execute(
-        f"{SPOKEN_OF} WHERE {named} AND {which}"
+        f"{WHAT_LEFT} WHERE {named} AND {which}"
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
-    late = _become_all(tx, found, said.outcome, now)
+    late = _become(tx, found, said.outcome, now)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
     return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None, late)
 
 
-def _become_all(tx: Transaction, found: Iterable[Sequence[Any]], outcome: str, now: int) -> list[Counted]:
-    """Returns what left after all of these."""
+def _become(tx: Transaction, found: Iterable[Sequence[Any]], outcome: str, now: int) -> list[Counted]:
+    """What somebody says of rows as `WHAT_LEFT` gives them. Returns what left after all: whose act such a row went on
+    was another's to have since, and is used up.
+    """
     late = list[Counted]()
     for recipient, row, batch, was, key, *what in found:
+        tx.db.execute(BECAME, (outcome, recipient, row, batch))
         if was == NOT_SENT:
             purposes, classes = (tuple(words.split(",")) for words in what)
             late.append(Counted(key, recipient, purposes, classes, outcome, now))
-        _become(tx, (recipient, row, batch), outcome, now, [key] if was == NOT_SENT else [])
+            records.use_acts(tx, [key], recipient, now)
+        if outcome == SENT:
+            records.use_claimed(tx, recipient, row, now)
+        elif outcome == NOT_SENT:
+            recipient_holdings.not_sent(tx, recipient, row, batch, now)
     return late
-
-
-def _become(tx: Transaction, place: Place, outcome: str, now: int, let_go: Sequence[bytes]) -> None:
-    """`let_go`: whose act the row went on that was another's to have since: it is used up after all."""
-    recipient, row, batch = place
-    tx.db.execute(BECAME, (outcome, recipient, row, batch))
-    if let_go:
-        records.use_acts(tx, let_go, recipient, now)
-    if outcome == SENT:
-        records.use_claimed(tx, recipient, row, now)
-    elif outcome == NOT_SENT:
-        recipient_holdings.not_sent(tx, recipient, row, batch, now)
 
 
 def _meant(said: Acknowledged) -> str:
