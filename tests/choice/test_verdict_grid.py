@@ -104,7 +104,7 @@ def test_a_verdict_with_a_fault_is_found(monkeypatch, fault):
 @pytest.mark.slow
 @pytest.mark.parametrize(("purpose", "record"), CELLS, ids=IDS)
 def test_on_every_day_of_the_law_too(purpose, record, figure):
-    """And under SOAK on the days between, twenty times as many."""
+    """And under SOAK on the days between, five times as many."""
     first = date(2023, 1, 1)
     days = [day for day in LAW.days() if day >= first]
     between = [

@@ -19,7 +19,7 @@ from support.service import service
 from gateway.client import Client
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, STEP, LIVES = (5000, 1000, 10, 10) if SOAK else (400, 80, 40, 1)
+ROWS, PEOPLE, STEP, LIVES = (5000, 1000, 10, 2) if SOAK else (400, 80, 40, 1)
 MANY = 10_000 if SOAK else 1500
 TRIES = 3
 BUFFERED = """

@@ -1,5 +1,5 @@
 """How much a test looks at, of what its author calls the usual: a tenth in `make check` (QUICK), half of it in
-`make test`, twenty times as much in `make soak` (SOAK=1).
+`make test`, five times as much in `make soak` (SOAK=1).
 """
 
 import os
@@ -10,7 +10,7 @@ from hypothesis.internal.conjecture import providers
 QUICK = os.environ.get("QUICK") in ("1", "2")
 FEW = os.environ.get("QUICK") == "1"  # and of a file's tests that open an installation some alone
 SOAK = os.environ.get("SOAK") == "1"
-TIMES = 20 if SOAK else 1
+TIMES = 5 if SOAK else 1
 # One example that takes longer does not end in reasonable time; a busy machine alone does not make it so.
 LONGEST = 10_000
 

@@ -192,7 +192,7 @@ OUT_OR_IN = (OUT, IN, IN, IN)
 
 @lru_cache(maxsize=1)
 def people():
-    """(question, office) of so many people, the same in every run; SOAK=1 looks at twenty times as many."""
+    """(question, office) of so many people, the same in every run; SOAK=1 looks at five times as many."""
     return [(any_question(rng), any_office(rng)) for rng in map(Random, range(3000 * TIMES))]
 
 

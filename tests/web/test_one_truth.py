@@ -235,7 +235,7 @@ async def test_any_two_acts_leave_every_page_saying_what_enforcement_does(site):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 async def test_any_mixture_of_acts_leaves_every_page_saying_what_enforcement_does(site, seed):
-    await lives(site, some(40 if SOAK else 7, 7, seed))
+    await lives(site, some(20 if SOAK else 7, 7, seed))
 
 
 # --- the controls
