@@ -43,7 +43,7 @@ from gateway.consent.decisions import (
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
 from gateway.desk import disclosures, documents
-from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, HandedGone, Intended, Numbered
+from gateway.desk.disclosures import DESPITE_NO, REPORTED_WITHIN, SENT, UNKNOWN, Counted, HandedGone, Intended, Numbered
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import tell_late
 from gateway.keys.secret_files import wrap
@@ -54,7 +54,6 @@ from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 from gateway.terms import Purpose, Role
 
-REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted
 SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
 NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
 UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
@@ -334,7 +333,7 @@ class HandedOver:
     def _said(self, tx: Transaction, batch: Batch, at: datetime, read: BatchReading) -> list[Counted]:
         """What callers said to the replica, in the order in which they did."""
         if batch.reports:
-            disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+            disclosures.forget_outcomes(tx, at)
         moved = []
         for each in batch.reports:
             took, ones = self._reporting.take(tx, each, at, batch.recipients)
@@ -501,7 +500,7 @@ class Disclosing(Deciding):
             def job(
                 tx: Transaction, part: Sequence[OutcomeReport] = part, at: datetime = at
             ) -> tuple[list[Took], list[Counted]]:
-                disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+                disclosures.forget_outcomes(tx, at)
                 found = [self._reporting.take(tx, each, at) for each in part]
                 counted = [one for _, ones in found for one in ones]
                 return [took for took, _ in found], self.handed_over.count_said(tx, counted, at) if counted else []

@@ -175,12 +175,18 @@ def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str, at: 
     return _become(tx, found, outcome, milliseconds(at))
 
 
-def forget_outcomes(tx: Transaction, before: int) -> None:
-    """And of what a row did not take along, as its caller said, of which no word came since that it did."""
+def forget_outcomes(tx: Transaction, at: datetime) -> None:
+    """What was said so long ago that no other word of it can come: of an answer, and of what a row did not take along,
+    of which no word came since that it did.
+    """
+    before = milliseconds(at - 2 * REPORTED_WITHIN)
     tx.db.execute("DELETE FROM reported WHERE at < ? AND length(decision) <> ?", (before, PUT_OFF.size))
     recipient_holdings.take_back_put_off(tx, before, AT_ONCE)
 
 
+# Within it a word comes: of an answer, which stays as it was counted later; of a hand-back, also behind the next one.
+REPORTED_WITHIN = timedelta(hours=1)
+WITHIN_MS = int(REPORTED_WITHIN.total_seconds() * 1000)
 CHUNK = 250  # rows of one entry, 1,000 at most; the second check holds the loop for so many at once
 DAYS = 35  # a row id that left is a duplicate for so long
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
@@ -206,11 +212,10 @@ MAY_HAVE = (
     "SELECT d.row, d.batch, d.job FROM disclosure d"  # noqa: S608 - ours
     f" WHERE d.row IN ({{marks}}) AND d.recipient = ? AND length(d.job) = ? AND {OPEN}"
 )
-AGAIN_MS = 3_600_000  # within it a word about one hand-back may come, or come once more, behind the next one
 OTHER = "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.job IS NOT NULL"
 # Of a row that was handed back several times the last one is the one that its caller has.
 LAST = f"{OTHER} AND l.batch > d.batch AND l.outcome <> 'not_sent')"
-ALONE = f"{OTHER} AND l.batch < d.batch AND l.at > d.at - {AGAIN_MS})"
+ALONE = f"{OTHER} AND l.batch < d.batch AND l.at > d.at - {WITHIN_MS})"
 TAKEN_BACK = f"d.outcome = 'not_sent' AND {OTHER} AND (l.batch > d.batch OR l.outcome <> 'not_sent'))"
 
 
@@ -394,7 +399,7 @@ def acknowledge(
     was sent went once, however often it was handed back: what nobody said of the times before stays as what may have
     been.
     """
-    forget_outcomes(tx, milliseconds(at) - 2 * AGAIN_MS)
+    forget_outcomes(tx, at)
     return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
 
 

@@ -394,7 +394,7 @@ def test_what_its_caller_says_did_not_leave_goes_with_its_person(story, who, han
     assert story.rows("SELECT 1 FROM held UNION ALL SELECT 1 FROM held_key") == []
     assert [step.known for step in became("sent")] == [False]
     assert told("matching") == [("delete", [GAID])], "nothing is left by which a later word could be told"
-    story.do(lambda tx: disclosures.forget_outcomes(tx, story.now + 1))
+    story.do(lambda tx: disclosures.forget_outcomes(tx, story.at + timedelta(hours=2, seconds=1)))
     assert story.rows("SELECT 1 FROM reported") == []
 
 

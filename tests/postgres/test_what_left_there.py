@@ -1,6 +1,6 @@
 """What left is asked for a chunk at a time on either engine, with the same answers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside, postgres_server
@@ -57,7 +57,7 @@ def recorded(folder):
             records.free_acts(tx, [b"r1", b"r2"], "teemo")
             late += [bytes(key) for (key,) in tx.db.execute("SELECT key FROM act_claim").fetchall()]
             tx.db.execute("UPDATE disclosure SET outcome = 'not_sent'")
-            disclosures.forget_outcomes(tx, NOW + 1)
+            disclosures.forget_outcomes(tx, AT + timedelta(hours=2, seconds=1))
             kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
             return (
                 before,

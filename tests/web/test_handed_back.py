@@ -16,7 +16,7 @@ from support.people import gaid, named
 from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
 
 from gateway.consent.share import GROUP, Shared, Sharing
-from gateway.desk.disclosures import AGAIN_MS, POSSIBLE
+from gateway.desk.disclosures import POSSIBLE, WITHIN_MS
 from gateway.keys import api_keys
 from gateway.web.api import streaming
 from gateway.web.api.check import TOGETHER
@@ -164,7 +164,7 @@ async def test_without_a_mark_nobody_knows_which_of_two_hand_backs_did_not_leave
 async def test_of_hand_backs_of_two_nights_a_word_without_a_mark_is_about_the_last(linked, tmp_path):  # noqa: F811
     await handed(linked)
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db, db:
-        db.execute("UPDATE disclosure SET at = at - ?", (AGAIN_MS + 60_000,))
+        db.execute("UPDATE disclosure SET at = at - ?", (WITHIN_MS + 60_000,))
     await handed(linked)
     [told] = await acknowledge(linked, {"job": "night-1", "id": "r1", "outcome": "not_sent"})
     assert (told["result"], told["rows"]) == ("recorded", 1)
@@ -223,7 +223,7 @@ async def test_what_did_not_leave_is_kept_for_two_hours_and_then_no_more(linked,
     await acknowledge(linked, {"job": "night-9"})
     assert kept(folder) == 2
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db, db:
-        db.execute("UPDATE reported SET at = at - ?", (2 * AGAIN_MS + 1,))
+        db.execute("UPDATE reported SET at = at - ?", (2 * WITHIN_MS + 1,))
     await acknowledge(linked, {"job": "night-9"})
     assert kept(folder) == 1, "the other one may have left"
 
