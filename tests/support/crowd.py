@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from itertools import count
+from threading import BrokenBarrierError
 
 from support import forked
 from support.linearizable import NEVER, Asked, Check, No, Operation, Yes
@@ -61,8 +62,15 @@ def run(plan):
     over = [begun.Value("b", 0, lock=False) for _ in range(plan.crews)]
     barriers = [begun.Barrier(plan.processes, partial(_look, each, ends)) for each in over]
     with ProcessPoolExecutor(plan.processes, begun, _meet_at, (barriers, over)) as pool:
-        histories = pool.map(_process, [plan] * plan.processes, range(plan.processes))
-        return [operation for history in histories for operation in history]
+        return _together([pool.submit(_process, plan, number) for number in range(plan.processes)])
+
+
+def _together(members):
+    """What they all did; else why one of them failed, which is not that another one waited for it in vain."""
+    failures = [failure for each in members if (failure := each.exception()) is not None]
+    if failures:
+        raise next((each for each in failures if not isinstance(each, BrokenBarrierError)), failures[0])
+    return [operation for each in members for operation in each.result()]
 
 
 def _look(over, ends):
@@ -76,8 +84,7 @@ def _meet_at(barriers, over):
 
 def _process(plan, number):
     with ThreadPoolExecutor(plan.crews) as pool:
-        histories = pool.map(lambda crew: (plan.member or Member)(plan, number, crew).live(), range(plan.crews))
-        return [operation for history in histories for operation in history]
+        return _together([pool.submit((plan.member or Member)(plan, number, crew).live) for crew in range(plan.crews)])
 
 
 class Member:
