@@ -173,7 +173,7 @@ def open_house(
         keeper, vault = _keeper(stack, folder, store, secrets, patient=patient), partial(Vault, folder, secrets.wraps)
         proof = ClockProof(clock, settings.ledger.clock_was_ahead_until, partial(emergency.what_waits, kept))
         judge = proof.judge(keeper.judge(_laid_out(Examination(store, publisher, stop=stop), publisher, kept, later)))
-        watch = _watch(store, secrets, judge=judge, waits=proof.waits, tell=tell, state=keeper)
+        watch = _watch(store, secrets, judge=judge, waits=proof.waits, lies=kept.lies, tell=tell, state=keeper)
         stack.callback(watch.stop)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)

@@ -64,7 +64,7 @@ class Vouching:
         self.reaches = 0
 
     def fresh(self) -> bool:
-        return self._clock() < self.fresh_until
+        return self.proof() is not None
 
     def proof(self) -> float | None:
         """Until when the newest proof is good, and by that its name; None: it is over."""

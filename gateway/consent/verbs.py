@@ -312,7 +312,7 @@ class Consent:
         return True
 
     async def _keep(self, kept: KeptRequest) -> Chosen:
-        """Durable in the emergency file: it denies, as everything does until it is entered."""
+        """Durable in the emergency file: everybody is denied on this host until it is entered (`Emergency.lies`)."""
         await self.emergency.keep_beside(kept)
         purposes = [purpose.value for purpose in kept.choice.purposes]
         events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)

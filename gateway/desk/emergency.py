@@ -15,10 +15,12 @@ whoever can: an older release opens no line of a newer one.
 
 A request's id becomes its first entry's event id, so that each is entered once, with the time at which it was accepted,
 whatever crashed in between. Once the entries are durable their lines are taken out, each by what it is (every seal has
-its own nonce) and never by its place: several processes enter one file. Until it is empty the watch lets no check be
-answered, so that nobody is allowed whom a waiting line says no for. What is entered later was acknowledged as kept and
-not as in effect; it goes in a request at a time and never takes more than half of the writer's time, however much of it
-there is.
+its own nonce) and never by its place: several processes enter one file. Until it is empty no process of this host
+answers a check, so that nobody is allowed whom a waiting line says no for: each check looks at the size of the file
+before it reads anything (`lies`), so from before the 202 on, and until what was entered is in the state. The line is
+the only word of it, so there is none that a killed process leaves behind. What is entered later was acknowledged as
+kept and not as in effect; it goes in a request at a time and never takes more than half of the writer's time, however
+much of it there is.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -75,6 +78,29 @@ class EmergencyWaiting:
         return EmergencyWaiting(self.requests + other.requests, self.unread + other.unread, self.torn + other.torn)
 
 
+class OpenedFile:
+    """One that is open until nobody has it any more, for checks that look at it while a proof opens the next one: a
+    number that was closed would be another file's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def is_at(self, path: Path) -> bool:
+        """Raises OSError."""
+        return os.path.samestat(os.fstat(self._descriptor), path.stat())
+
+    def holds(self) -> bool:
+        """Whether it is not empty, as of which another one that has lines took its place is not. Without its path: on
+        the way there a disk may say nothing, and all checks of the process would wait for it.
+        """
+        try:
+            return os.lseek(self._descriptor, 0, os.SEEK_END) > 0  # half of what `fstat` takes
+        except OSError:
+            return True
+
+
 class Emergency:
     """One installation's file in the folder of its last checkpoint; several processes may share it. `limit`: the size
     in bytes that it never grows beyond. `label`: `LABEL`, or `LATER` for what is entered behind everything else.
@@ -90,6 +116,7 @@ class Emergency:
         self._instead = instead
         self._secrets, self._limit = secrets, limit
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
+        self._opened_file: OpenedFile | None = None
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
         self.unentered = ""  # why one of its lines could not be entered at the last try, and stays
@@ -130,6 +157,23 @@ class Emergency:
             return self._holds() or bool(self._instead and self._instead.waiting())
         except OSError:
             return True
+
+    def open_anew(self) -> None:
+        """With each proof, before it looks: what `lies` looks at from now on is the file that is there."""
+        try:
+            if self._opened_file is None or not self._opened_file.is_at(self.path):
+                self._opened_file = OpenedFile(self.path)
+        except OSError:  # nothing can be kept in it
+            self._opened_file = None
+        if self._instead is not None:
+            self._instead.open_anew()
+
+    def lies(self) -> bool:
+        """Whether something lies in the file that the last proof found, for each check."""
+        opened = self._opened_file  # once: a proof may put another one in its place
+        if opened is not None and opened.holds():
+            return True
+        return self._instead is not None and self._instead.lies()
 
     def is_long(self) -> bool:
         """Whether it takes more than some hundredths of a second to read."""
@@ -327,6 +371,7 @@ Entered = bool | EntryUnread | None  # of a request: whether it was news; why it
 
 def what_waits(emergency: Emergency) -> str:
     """Why no answer is fresh, for the watch; empty where nothing waits."""
+    emergency.open_anew()
     if not emergency.waiting():
         return ""
     return UNENTERED.format(why=emergency.unentered) if emergency.unentered else WAITS

@@ -6,7 +6,8 @@ all that was committed before, it is answered from for `TERM` from before the as
 this machine acknowledged it, or for that term (consent/leases.py). Each
 proof moves `fresh_until`. Past it a check
 denies with reason `stale`. The clock is CLOCK_BOOTTIME: it counts through a suspended machine. Without a proof `why`
-says what is wrong and what helps, and the watch goes on trying: it heals when the right file is back.
+says what is wrong and what helps, and the watch goes on trying: it heals when the right file is back. Between two
+proofs nobody is answered either from the moment at which something lies beside the ledger (`desk.emergency`).
 """
 
 import contextlib
@@ -100,7 +101,8 @@ class LedgerWatch(Vouching):
 
     `judge` looks at what an open connection shows and raises `LedgerRefused`; True: it grew out of what was signed
     last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
-    ledger is sound, or nothing. `tell` is told each new doubt, once.
+    ledger is sound, or nothing. `lies`: whether something lies beside the ledger at this very moment, by which nothing
+    is either, however fresh the last proof is. `tell` is told each new doubt, once.
     """
 
     term = TERM
@@ -113,6 +115,7 @@ class LedgerWatch(Vouching):
         *,
         judge: Judge = _nobody,
         waits: Callable[[], str] = str,
+        lies: Callable[[], bool] = bool,
         tell: Callable[[str], None] = log,
         marks: Sequence[int] = (),
         state: AnsweringState | None = None,
@@ -121,6 +124,7 @@ class LedgerWatch(Vouching):
         self._store = store
         self.peppers, self._marks = peppers, marks
         self._judge, self._waits, self._tell, self._state = judge, waits, tell, state or NoState()
+        self._lies = lies
         self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
         self.advances: Callable[[int, bytes], None] = _nothing
         self._stop, self._left = threading.Event(), False
@@ -153,6 +157,10 @@ class LedgerWatch(Vouching):
     def leave(self) -> None:
         """The writer does not end: nothing of what it writes on may be taken from under it."""
         self._left = True
+
+    def proof(self) -> float | None:
+        """Looked at before anything is read: what lies there no more was entered, and is in what is read then."""
+        return None if self._lies() else super().proof()
 
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""
