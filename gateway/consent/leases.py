@@ -20,6 +20,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
@@ -52,6 +53,7 @@ SERVED = f"""{LIVE} UNION ALL
 SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <> ? UNION ALL
 {END}"""  # noqa: S608 - ours
 ENDS_WITHIN = 1.0  # seconds that whoever reads still may take at the end
+MINUTE = timedelta(minutes=1)  # an entry's own time is whole ones
 LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
 UNTOLD = (TimeoutError, sqlite3.Error, LedgerRefused, StoreUnavailable)
 
@@ -176,17 +178,20 @@ class Leases:
         return sorted({lease.name for lease in named} - live)
 
     async def latest(self, position: int) -> float:
-        """Within how many seconds at most nobody answers from before a position any more; 0: nobody does. Read once for
-        all whose choices were committed together; nobody waits for longer than he would wait for the leases.
+        """Within how many seconds of the asking at most nobody answers from before a position any more. Read once for
+        all whose choices were committed together; nobody waits for longer than he would wait for the leases. That
+        nobody does is known as of the reading, and of no moment before it.
         """
+        began = self._clock()
         with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
             async with asyncio.timeout(self._bound):
-                return self._latest(self._behind(position, await self._read_in_turn()))
+                held = await self._read_in_turn()
+                return self._latest(self._behind(position, held), self._clock() - began)
         return self._bound
 
-    def _latest(self, behind: float) -> float:
+    def _latest(self, behind: float, took: float) -> float:
         """Whoever granted the lease that ends last may renew it once more (`_until`), for a longer term than ours."""
-        return max(self._bound, min(behind, LONGEST) + LATE) if behind > 0 else 0.0
+        return max(self._bound, min(took + behind, LONGEST) + LATE) if behind > 0 else took
 
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
@@ -197,7 +202,7 @@ class Leases:
         return await self._settled(position, self._read_in_turn)
 
     async def _settled(self, position: int, read: Callable[[], Awaitable[HeldLeases]]) -> float:
-        longest, began, at_once = LONGEST + LATE, self._clock(), not self.shared  # a file is read in no time
+        longest, began = LONGEST + LATE, self._clock()
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
                 # A server may say nothing for longer.
@@ -205,9 +210,8 @@ class Leases:
                     held = await read()
                 behind = self._behind(position, held)
                 if behind <= 0:
-                    return 0.0 if at_once else self._clock() - began
+                    break
                 left = min(left, behind)
-            at_once = False
             await asyncio.sleep(min(left, max(LOOKS, LOOKS_AGAIN * (self._clock() - began))))
         return self._clock() - began
 
@@ -376,3 +380,38 @@ class Leases:
 def _known(rows: Sequence[LeaseRow]) -> int:
     """How far the ledger goes that showed these: up to nothing, where it has no head."""
     return max((end_behind(row[4]) for row in rows if not row[0]), default=0)
+
+
+class Effectiveness:
+    """When choices are effective: from which moment no send on an answer of before may start, wherever it was given.
+    `Consent.choose`, and with it agents, and the confirmation ask. `window`: in which a send may start; `within`: the
+    same, longer where files are good for longer.
+    """
+
+    def __init__(
+        self, leases: Leases, clock: Callable[[], datetime], window: timedelta, within: timedelta | None = None
+    ) -> None:
+        self._leases, self._clock = leases, clock
+        self._window, self._within = window, within or window
+
+    async def of_committed(self, position: int, *, settle: bool) -> tuple[datetime, datetime]:
+        """When what was committed just now was accepted, and from when it is effective: the window is counted from the
+        moment from which nobody answers from before. `settle`: waits for that; else it is the latest that it can be.
+        """
+        accepted = self._clock()
+        after = await (self._leases.settled if settle else self._leases.latest)(position)
+        return accepted, accepted + timedelta(seconds=after) + self._within
+
+    async def passed(self, said: datetime, shared: datetime | None, patience: timedelta) -> bool:
+        """Whether what is on record, and was said at a moment, is effective. It may have been entered much later, kept
+        beside until then, and nothing tells when: so a whole window is waited for behind whoever answers from before.
+        A file's is too long for that: none was made later than what was shared last before it was entered (`shared`,
+        the minute). What would take longer than `patience` beside those is not waited for.
+        """
+        files = self._within > self._window
+        since = max(said, shared + MINUTE) if shared and files else said
+        left = since + self._within - self._clock()
+        if left > patience or not await self._leases.settles(patience.total_seconds()):
+            return False
+        await asyncio.sleep(max(left, self._window).total_seconds())
+        return True

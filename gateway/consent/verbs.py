@@ -30,7 +30,7 @@ from gateway.consent import tokens as asked_of
 from gateway.consent.asked import Ask, Explained, Then
 from gateway.consent.check import Checks, said_by
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from, raise_unless_open
-from gateway.consent.leases import Leases
+from gateway.consent.leases import Effectiveness, Leases
 from gateway.consent.people import People
 from gateway.consent.site import EVERY_SIGNAL, TOLD_BY_TOKEN
 from gateway.consent.still_out import Still, YesRests
@@ -109,7 +109,7 @@ class Consent:
         self.clock = clock
         self.send_window = send_window
         self.leases = leases
-        self.effective_within = effective_within or send_window  # longer where files are good for longer
+        self.effectiveness = Effectiveness(leases, clock, send_window, effective_within)
         self._writer = writer
         self.emergency, self.later = emergency, later
         self.kept = (emergency, later)
@@ -236,11 +236,9 @@ class Consent:
         if entered is None:
             given_up.append(True)
             return await self._keep(kept)
-        accepted, position = self.clock(), entered.position
         settle = settle or (self.leases.shared and not says_no)
-        after = await self.leases.settled(position) if settle else await self.leases.latest(position)
-        effective = accepted + timedelta(seconds=after) + self.effective_within
-        return self._chosen(entered, subjects, choice, (accepted, effective), openings)
+        times = await self.effectiveness.of_committed(entered.position, settle=settle)
+        return self._chosen(entered, subjects, choice, times, openings)
 
     async def _before(self, subjects: Sequence[Subject], *, says_no: bool) -> None:
         """What comes on record before a choice of these people. Raises `StoreUnavailable`."""

@@ -149,6 +149,21 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
     ]
 
 
+SHARED_AHEAD = (
+    "SELECT body FROM entry WHERE seq = (SELECT max(seq) FROM disclosure_batch"  # noqa: S608 - ours
+    f" WHERE seq < (SELECT max(d.seq) FROM detail d WHERE {OF_REQUEST}))"
+)
+
+
+async def shared_ahead(folder: Path, request: bytes) -> datetime | None:
+    """The minute of the last entry of what left for anybody that lies ahead of a request's own: it was entered no
+    earlier, whenever it was said. None: there is none, or it was pruned, so long ago is it.
+    """
+    async with _reader(folder) as db:
+        rows = [*await db.execute_fetchall(SHARED_AHEAD, (request,))]
+    return datetime.fromisoformat(json.loads(rows[0][0])["t"]) if rows else None
+
+
 @dataclass(frozen=True, slots=True)
 class OptedIn:
     """What one opt-in that was confirmed on the page was of. `recipient`: empty but for the precise location."""

@@ -257,6 +257,22 @@ def test_the_leases_are_read_once_for_all_who_go_on_in_one_turn_and_anew_for_tho
     assert asyncio.run(turns()) == [1, 2]
 
 
+@pytest.mark.parametrize("ask", [Leases.latest, Leases.settled])
+def test_that_nobody_answers_from_before_is_known_as_of_the_reading_and_not_of_the_moment_before_it(
+    ledger, monkeypatch, ask
+):
+    """Whoever held a lease until then may have answered meanwhile: the send window counts from there."""
+    ledger.renew(ledger.leases.position())
+    position, reads = ledger.change(), ledger.leases._read
+
+    def slowly():
+        ledger.at += TERM + 0.25
+        return reads()
+
+    monkeypatch.setattr(ledger.leases, "_read", slowly)
+    assert asyncio.run(ask(ledger.leases, position)) == TERM + 0.25
+
+
 def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger, monkeypatch):
     def fails():
         raise sqlite3.OperationalError

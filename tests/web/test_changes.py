@@ -38,6 +38,7 @@ async def lines(client, path="/v1/changes?after=0", **headers):
 
 
 WINDOW = 0.25  # seconds, of the shipped configuration: a send may start so long after its last check
+TERM_AT_MOST = 2.0  # seconds, of the shipped configuration; to look takes less, however busy the machine is
 TERM = 60  # seconds: a lease that outlasts whatever else the machine does; no configuration may have one
 
 
@@ -323,14 +324,14 @@ async def test_a_choice_is_effective_within_a_term_when_the_replica_is_never_hea
     done = await opts_out(keyed, 1)
     figure("leases", f"effective {took(done):.2f} s after it was accepted, a replica lost")
     assert WINDOW < took(done) <= 3.0
-    assert took(await opts_out(keyed, 2)) == WINDOW  # nobody holds one any more
+    assert WINDOW <= took(await opts_out(keyed, 2)) < TERM_AT_MOST  # nobody holds one any more
 
 
 async def test_a_replica_that_leaves_is_not_waited_for(long):
     _, told = await renewed(long)
     await renewed(long, applied=told["seq"])
     assert (await renewed(long, leave=True))[1] == {"granted": False}
-    assert took(await opts_out(long, 1)) == WINDOW
+    assert WINDOW <= took(await opts_out(long, 1)) < TERM_AT_MOST
 
 
 async def test_the_form_does_not_wait_and_the_page_says_received_until_it_is_effective(long):

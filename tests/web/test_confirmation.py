@@ -1,5 +1,7 @@
 """The confirmation: "received" until no send on an older answer may start any more, "honored" from then on (R17)."""
 
+import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -8,6 +10,7 @@ from support import inside
 from support.people import phone
 
 from gateway.choice.place import STATES
+from gateway.consent.leases import Leases
 from gateway.web.pages import confirmation
 from gateway.web.shell.words import STATE_NAMES
 
@@ -25,7 +28,23 @@ async def test_a_person_reads_honored_only_once_it_is_effective(client, monkeypa
     assert "<strong>Opted out</strong>" in shown.text  # it denies from the first moment on
 
 
-async def test_a_confirmation_that_is_opened_later_waits_for_nothing(client, monkeypatch):
+async def test_the_window_is_counted_from_when_nobody_answers_from_before(client, monkeypatch):
+    """A copy that gave its last yes a moment before it had the no lets sends start for a whole window from there."""
+    settled = list[float]()
+
+    async def settles(*_):
+        await asyncio.sleep(0.5)  # longer than the window lasts from when it was said
+        settled.append(time.monotonic())
+        return True
+
+    monkeypatch.setattr(Leases, "settles", settles)
+    answer = await client.post(PATH, data={"action": "opt_out"})
+    shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
+    assert "<h1>Opt-Out Request Honored</h1>" in shown.text
+    assert time.monotonic() - settled[0] >= 0.25
+
+
+async def test_a_confirmation_that_is_opened_later_waits_for_no_more_than_a_send_window(client, monkeypatch):
     monkeypatch.setattr(confirmation, "MOST_WAITING", timedelta(0))
     with time_machine.travel(1_790_000_000, tick=False) as clock:
         answer = await client.post(PATH, data={"action": "opt_out"})

@@ -38,7 +38,8 @@ from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors, jar_of
 from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, mark, named, numbered
 
-MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
+# Nobody is kept waiting longer for a page to load, but for a send window of one who comes back where that is longer.
+MOST_WAITING = timedelta(seconds=1)
 RECEIVED = mark("Received")
 FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that the site made for somebody who had said nothing
 TOLD_ALREADY = ("cookie:", AD_IDS[1])  # a site's own ids for this browser; the second reading of an advertising id
@@ -60,7 +61,7 @@ class Confirmation:
         start; "received" before it (R17).
         """
         said = await self._said(request.path_params["event"])
-        effective = await self._until_effective(said[0][2])
+        effective = await self._until_effective(request.path_params["event"], said[0][2])
         visitor = self._visitors.read(request.scope)
         here = self._here(visitor, said[0][3])
         now, keys = int(self._consent.clock().timestamp()), self._consent.secrets.seals
@@ -103,12 +104,10 @@ class Confirmation:
             raise Problem("not_found", "no such submission")
         return said
 
-    async def _until_effective(self, at: datetime) -> bool:
-        """Waits the last part of the send window, which is shorter than a page takes to be read, and for replicas."""
-        left = at + self._consent.effective_within - self._consent.clock()
-        if timedelta(0) < left <= MOST_WAITING:
-            await asyncio.sleep(left.total_seconds())
-        return left <= MOST_WAITING and await self._consent.leases.settles(MOST_WAITING.total_seconds())
+    async def _until_effective(self, name: str, at: datetime) -> bool:
+        """Waits for replicas, and a send window from there, which is shorter than a page takes to be read."""
+        shared = await history.shared_ahead(self._folder, seals.unb64(name))
+        return await self._consent.effectiveness.passed(at, shared, MOST_WAITING)
 
     def _here(self, visitor: Visitor, purposes: Sequence[Purpose]) -> bytes | None:
         """The key of the browser that asks, by the cookie that it brought back. None where it needs none: its signal
