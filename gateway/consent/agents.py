@@ -133,7 +133,9 @@ class Agents:
         """On record; None where the same message was before. Raises `TooManyWaiting`, `StoreUnavailable`."""
         if request.is_open:
             await self._make_room(request.agent)
-        return await self._writer.commit(lambda tx: self._requests.add(tx, request))
+        now = self._now()
+        added = await self._writer.commit(lambda tx: self._requests.add(tx, request, now))
+        return added and added.as_of(now)
 
     async def _make_room(self, agent: str) -> None:
         """For one more that waits. Counted beside the writer, whom every opt-out needs, and again after a minute."""
@@ -159,7 +161,7 @@ class Agents:
             self._requests.expire(tx, now, name)
             self._requests.fulfil_deleted(tx, now, only=name)
             found = self._requests.find(tx, name=name)
-            return found if found and found.agent == agent.id else None
+            return found.as_of(now) if found and found.agent == agent.id else None
 
         return await self._writer.commit(job)
 

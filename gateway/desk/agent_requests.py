@@ -1,11 +1,11 @@
 """What authorized agents asked for by the Data Rights Protocol, each on record once: rows beside the ledger, with what
 became of them. `gateway.consent.agents` and `gateway.consent.verbs` call it, in a transaction.
 
-An opt-out is done when its row is written. Access and deletion wait until whoever has the mailbox or number that was
-named shows it here and does the act: then every request that waits for that address is fulfilled. A row never holds the
-address: while it waits, a keyed digest; afterwards nothing. What nobody came for is denied at its last day. An agent
-with a callback is told of each change by the outbox, as `agent:NAME`. So many wait of one agent and no more; what
-waits for nobody, as an opt-out, is never too much.
+An opt-out is done when its row is written, and told as such from when it is effective. Access and deletion wait until
+whoever has the mailbox or number that was named shows it here and does the act: then every request that waits for that
+address is fulfilled. A row never holds the address: while it waits, a keyed digest; afterwards nothing. What nobody
+came for is denied at its last day. An agent with a callback is told of each change by the outbox, as `agent:NAME`. So
+many wait of one agent and no more; what waits for nobody, as an opt-out, is never too much.
 """
 
 import contextlib
@@ -60,7 +60,8 @@ class StatusReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """`id`: its UUID's bytes; `message`: a keyed digest of what was signed; times are Unix milliseconds; `unread`:
-    members that nothing could be done with; `called`: what the agent calls it; `mailbox`: see `digest_of`.
+    members that nothing could be done with; `called`: what the agent calls it; `mailbox`: see `digest_of`; `settled`:
+    since when, or of an opt-out from when, nothing more becomes of it.
     """
 
     agent: str
@@ -74,11 +75,19 @@ class AgentRequest:
     called: str = ""
     mailbox: bytes | None = None
     id: bytes = b""
+    settled: int | None = None
+
+    def as_of(self, now: int) -> "AgentRequest":
+        """What is told of it at a moment: an opt-out is in progress for as long as a send on an older answer, as of a
+        file, may start.
+        """
+        waits = self.exercise == OPT_OUT and self.settled is not None and now < self.settled
+        return replace(self, status=RequestStatus.IN_PROGRESS) if waits else self
 
     @property
     def due(self) -> int:
         """The last moment at which it is answered, in Unix milliseconds."""
-        return self.at + ANSWERED_DAYS * DAY_MS
+        return self.at + ANSWERED_DAYS * DAY_MS if self.settled is None else self.settled
 
     @property
     def is_open(self) -> bool:
@@ -121,6 +130,7 @@ DETAILS: Mapping[tuple[str, RequestStatus], str] = {
         OPT_OUT,
         RequestStatus.FULFILLED,
     ): "Opted out of sale, sharing, targeted ads, profiling and use of sensitive data.",
+    (OPT_OUT, RequestStatus.IN_PROGRESS): "On record, and denied. Files that were made before may be sent until then.",
     (OPT_IN, RequestStatus.DENIED): "Only the person opts in, in two steps of their own: {site}/privacy-choices/opt-in",
     (ACCESS, RequestStatus.IN_PROGRESS): WAITS,
     (DELETION, RequestStatus.IN_PROGRESS): WAITS,
@@ -140,7 +150,7 @@ def digest_of(secrets: Secrets, subject: Subject) -> bytes:
 
 WAITS_ALL = "SELECT id, event FROM agent_deletion"
 WAITS_ONE = "SELECT id, event FROM agent_deletion WHERE id = ?"
-COLUMNS = "id, agent, message, exercise, at, until, status, reason, unread, called, mailbox"
+COLUMNS = "id, agent, message, exercise, at, until, status, reason, unread, called, mailbox, settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +161,23 @@ class AgentRequests:
     site: str = ""
     callbacks: frozenset[str] = frozenset()
 
-    def add(self, tx: Transaction, request: AgentRequest) -> AgentRequest | None:
-        """With the id that it has from now on; None where the same message was taken before."""
+    def add(self, tx: Transaction, request: AgentRequest, now: int) -> AgentRequest | None:
+        """With the id that it has from now on; None where the same message was taken before. What is settled later than
+        it is told here is told to the agent then.
+        """
         kept = replace(request, id=uuid.uuid4().bytes)
-        settled = None if kept.is_open else kept.at
+        settled = kept.settled or (None if kept.is_open else kept.at)
         box = seals.seal_box(self.secrets.seals[-1], CALLED + kept.id, kept.called.encode()) if kept.called else None
         row = (
             kept.id, kept.agent, kept.message, kept.exercise, kept.at, kept.until, kept.status, kept.reason,
             json.dumps(kept.unread), box, kept.mailbox, settled,
         )  # fmt: skip
-        sql = f"INSERT INTO agent_request ({COLUMNS}, settled) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - ours
-        return kept if tx.db.execute(f"{sql} ON CONFLICT DO NOTHING", row).rowcount else None
+        sql = f"INSERT INTO agent_request ({COLUMNS}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - ours
+        if not tx.db.execute(f"{sql} ON CONFLICT DO NOTHING", row).rowcount:
+            return None
+        if kept.settled is not None and kept.as_of(now).is_open:
+            self._tell(tx, kept, kept.settled)
+        return kept
 
     def find(self, tx: Transaction, *, name: bytes = b"", message: bytes = b"") -> AgentRequest | None:
         """By its id, or by what was signed."""
@@ -223,18 +239,22 @@ class AgentRequests:
     ) -> AgentRequest:  # fmt: skip
         sql = "UPDATE agent_request SET status = ?, reason = ?, mailbox = NULL, settled = ? WHERE id = ?"
         tx.db.execute(sql, (status, reason, now, request.id))
-        settled = replace(request, status=status, reason=reason, mailbox=None)
-        if tell and request.agent in self.callbacks:
-            outbox.queue(tx, recipient_of(request.agent), settled.told(self.site), now, word=WORD)
+        settled = replace(request, status=status, reason=reason, mailbox=None, settled=now)
+        if tell:
+            self._tell(tx, settled, now)
         return settled
 
+    def _tell(self, tx: Transaction, request: AgentRequest, at: int) -> None:
+        if request.agent in self.callbacks:
+            outbox.queue(tx, recipient_of(request.agent), request.told(self.site), at, word=WORD)
+
     def _read(self, row: tuple[Any, ...]) -> AgentRequest:
-        name, agent, message, exercise, at, until, status, reason, unread, box, mailbox = row
+        name, agent, message, exercise, at, until, status, reason, unread, box, mailbox, settled = row
         called = ""
         with contextlib.suppress(seals.OpeningFailed):  # its key was retired: what the agent calls it is gone
             called = seals.open_seal(self.secrets.seals, CALLED + name, box).decode() if box else ""
         said = RequestStatus(status), StatusReason(reason), tuple(json.loads(unread))
-        return AgentRequest(agent, message, exercise, at, until, *said, called, mailbox, name)
+        return AgentRequest(agent, message, exercise, at, until, *said, called, mailbox, name, settled)
 
 
 def count_waiting(store: Store, agent: str) -> int:

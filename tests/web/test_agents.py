@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import sqlite3
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -148,16 +149,41 @@ async def test_a_person_whose_agent_opts_out_is_denied_at_once_and_nobody_calls_
     assert judged(await agent.status(found["request_id"])) == found
 
 
-async def test_a_no_is_fulfilled_once_whoever_answers_from_a_copy_has_it(site, agent, monkeypatch):
-    waited = list[int]()
+async def test_a_no_is_fulfilled_a_send_window_after_whoever_answers_from_a_copy_has_it(site, agent, monkeypatch):
+    waited = list[float]()
 
-    async def settled(_, position):
-        waited.append(position)
+    async def settled(*_):
+        waited.append(time.monotonic())
         return 0.0
 
     monkeypatch.setattr(Leases, "settled", settled)
-    judged(await agent.send(agent.asks("sale:opt_out", **MINE)))
+    assert judged(await agent.send(agent.asks("sale:opt_out", **MINE)))["status"] == "fulfilled"
     assert len(waited) == 1
+    assert time.monotonic() - waited[0] >= 0.25
+
+
+async def test_where_a_file_may_be_sent_still_a_no_is_in_progress_and_the_agent_told_once_it_is_over(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
+    with listener() as (url, arrived):
+        file = listed(tmp_path, KEY, callback=url)
+        file.write_text(file.read_text() + '[recipients.teemo]\nmode = "files"\nvalid_minutes = 15\n')
+        async with standing(tmp_path / "data", file) as site:
+            made = DataRightsAgent(site.calling, KEY, site.clock)
+            await made.set_up()
+            found = judged(await made.send(made.asks("sale:opt_out", **MINE)))
+            assert (found["status"], await site.sale(ME)) == ("in_progress", "opted_out")
+            lasts = datetime.fromisoformat(found["expected_by"]) - site.clock()
+            assert timedelta(minutes=14) < lasts <= timedelta(minutes=15, seconds=5)
+            assert judged(await made.status(found["request_id"])) == found
+            assert (await made.revoke(found["request_id"])).status_code == 409
+            await anyio.sleep(0.2)
+            assert not arrived
+            site.clock.later = timedelta(minutes=16)
+            told = judged(await made.status(found["request_id"]))
+            await arrives(arrived)
+            assert (told["status"], [json.loads(body) for _, body in arrived]) == ("fulfilled", [told])
 
 
 async def test_nobody_finds_by_guessing_whom_a_message_was_about(tmp_path, site, agent):
@@ -471,7 +497,7 @@ def test_what_the_writer_does_for_one_request_does_not_look_at_all_that_wait(tmp
         "one", b"message", "access", 2, 0, RequestStatus.IN_PROGRESS, StatusReason.VERIFY, mailbox=b"somebody"
     )
     requests, tx = AgentRequests(inside.secrets()), SimpleNamespace(db=db)
-    assert requests.expire(tx, 1) is False if act == "look" else requests.add(tx, asked)
+    assert requests.expire(tx, 1) is False if act == "look" else requests.add(tx, asked, 2)
     db.set_progress_handler(None, 0)
     assert len(steps) < 20
 
@@ -545,6 +571,13 @@ async def shows_it_to_the_person(site):
     await person.post(DATA, action="download")
 
 
+async def arrives(arrived):
+    for _ in range(600):
+        if arrived:
+            break
+        await anyio.sleep(0.1)
+
+
 async def lets_45_days_pass(site):
     site.clock.later = timedelta(days=46)
 
@@ -560,10 +593,7 @@ async def test_an_agent_with_a_callback_is_told_by_a_signed_message(tmp_path, mo
             await made.set_up()
             asked = judged(await made.send(made.asks("access", **MINE)))["request_id"]
             await passes(site)
-            for _ in range(600):
-                if arrived:
-                    break
-                await anyio.sleep(0.1)
+            await arrives(arrived)
             [(headers, body)] = arrived
             key = webhook.secret_of(secrets, f"agent:{NAME}")
             at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)

@@ -7,6 +7,7 @@ the address that was named; opting in is theirs alone (R4). Nothing here looks u
 can tell it. The protocol's own form of errors, `{"code", "message"}`.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -45,6 +46,7 @@ from gateway.web.shell.problem import Problem
 MAX_BODY = 32 * 1024  # a message of the protocol has some 1 kB
 SKEW = timedelta(minutes=1)  # by which an agent's clock may be before ours
 LONGEST_SETUP = timedelta(days=1)  # of a message that asks for a token: for so long at least it is known again
+SEND_WINDOW = timedelta(seconds=2)  # the longest that may be set; what takes longer, as a file may, is told later
 LONGEST_NAME = 128  # characters of what an agent calls its request
 KINDS: Mapping[str, str] = {"email": "email", "phone_number": "phone"}  # claims that name somebody here
 UNUSED = ("name", "address")  # claims that name nobody here
@@ -269,7 +271,16 @@ class AgentDoors:
             raise AgentAnswered(503, "the opt-out is kept and entered soon; send the same message again for its status")
         if not chosen.replayed:
             self.metrics.chosen(choice.kind, choice.source, choice.manner, len(found))
-        return replace(asked, status=RequestStatus.FULFILLED, unread=tuple(unread))
+        settled = await self._until_effective(chosen.effective_at)
+        return replace(asked, status=RequestStatus.FULFILLED, unread=tuple(unread), settled=settled)
+
+    async def _until_effective(self, effective: datetime | None) -> int:
+        """From when no send on an older answer may start; waits for what that takes behind all who answer."""
+        assert effective
+        left = effective - self.consent.clock()
+        if left <= SEND_WINDOW:
+            await asyncio.sleep(left.total_seconds())
+        return milliseconds(effective)
 
     def _waits(self, said: SignedClaims, asked: AgentRequest) -> AgentRequest:
         """For whoever has the first address that a code can be sent to."""
