@@ -47,7 +47,7 @@ from gateway.desk.emergency import LABEL, LATER, Emergency, Intake
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan, months_before
 from gateway.desk.history import LedgerFacts
-from gateway.disk import close_to_others, make_folder
+from gateway.disk import boot_seconds, close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import FIRST, Epochs
@@ -71,7 +71,7 @@ from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside, is_anything_signed
 from gateway.ledger.store import Store
-from gateway.ledger.watch import BEGINS_WITHIN, FileMoved, Judge, LedgerWatch, boot_seconds
+from gateway.ledger.watch import BEGINS_WITHIN, FileMoved, Judge, LedgerWatch
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings

@@ -32,12 +32,12 @@ from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.consent.decisions import Decisions, Stands
 from gateway.delivery.outgoing import AS_IT_IS, authorities
-from gateway.disk import boot_id
+from gateway.disk import boot_id, boot_seconds
 from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.watch import boot_seconds, log
+from gateway.ledger.watch import log
 from gateway.replica.feed import Feed, Tags
 from gateway.replica.follower import Follower
 from gateway.replica.recording import HandingOver, Recording, ReplicaSpool, Wait, at_once

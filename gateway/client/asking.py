@@ -25,7 +25,7 @@ from weakref import WeakSet
 import orjson
 
 from gateway.client import verdict as reading
-from gateway.client.connection import OK, Connections, Heard, NoAnswer, Response
+from gateway.client.connection import OK, Connections, Heard, NoAnswer, Response, boot_seconds
 from gateway.client.verdict import (
     DENIED,
     EXPIRED,
@@ -177,7 +177,7 @@ class BidAnswer:
 
     @property
     def bid(self) -> Mapping[str, Any] | None:
-        return self.stated if time.monotonic() < self.until else None
+        return self.stated if boot_seconds() < self.until else None
 
 
 class Verdicts(Sequence[ClientVerdict]):
@@ -275,7 +275,7 @@ class Client:
         body = {"recipient": recipient, "identifiers": list(identifiers), **more}
         if data is not None:
             body["data"] = list(data)
-        began = time.monotonic()
+        began = boot_seconds()
         try:
             found = self._told(body, began) if self._checker else None
             if found is None:
@@ -296,7 +296,7 @@ class Client:
 
     def openrtb(self, bid: Mapping[str, Any], *, recipient: str, **parameters: str) -> BidAnswer:
         """What may be sent of a bid request. `parameters`: those of POST /v1/openrtb."""
-        began, path = time.monotonic(), f"/v1/openrtb?{urlencode({'recipient': recipient, **parameters})}"
+        began, path = boot_seconds(), f"/v1/openrtb?{urlencode({'recipient': recipient, **parameters})}"
         try:
             return _bid_answer(self._ask(path, _encoded(bid)), bid, began)
         except (NoAnswer, VerdictUnreadable) as error:
@@ -368,7 +368,7 @@ class Client:
         return f"{self._name}-{next(self._numbers)}"
 
     def _part(self, asked: Sequence[Mapping[str, Any]], seconds: float) -> list[ClientVerdict]:
-        began = time.monotonic()
+        began = boot_seconds()
         marked = [{**one, "ref": self._ref()} for one in asked]
         try:
             response = self._ask("/v1/checks", _encoded(marked), seconds)
@@ -396,11 +396,11 @@ class Client:
         """That of the machine whose answer had these headers. None where it did not say: then an answer holds from
         before the question.
         """
-        word, now = heard.get(OF_CLOCK, ""), time.monotonic()
+        word, now = heard.get(OF_CLOCK, ""), boot_seconds()
         self._clocks = {each: clock for each, clock in [*self._clocks.items()] if now - clock.asked <= CLOCK}
         if word not in self._clocks:
             for _ in range(TRIES):
-                asked = time.monotonic()
+                asked = boot_seconds()
                 try:
                     self._learn(self._ask("/v1/self", b"", seconds, "GET"), asked)
                 except NoAnswer as error:

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,7 +43,11 @@ class Response(NamedTuple):
     body: bytes
 
 
-Itself = Callable[[Response, float], None]  # what /v1/self answered, and the monotonic time before it was asked
+# Seconds by which it is counted how long an answer is good: also those for which the machine is suspended, which Linux
+# counts by this clock and others by the monotonic one, if by any.
+boot_seconds = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+Itself = Callable[[Response, float], None]  # what /v1/self answered, and when (`boot_seconds`), before it was asked
 
 
 class _Reading:
@@ -139,7 +144,7 @@ class Connections:
         until = time.monotonic() + seconds
         connection = self._connect(until)
         try:
-            asked = time.monotonic()
+            asked = boot_seconds()
             head = f"GET /v1/self HTTP/1.1\r\n{self._head}\r\n"
             answer, keep = _exchange(connection, head.encode("latin-1"), until)
         except BaseException:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from gateway.client.connection import Heard, NoAnswer
+from gateway.client.connection import Heard, NoAnswer, boot_seconds
 from gateway.terms import Answer, Reason
 
 NO_ANSWER, EXPIRED = "no_answer", "expired"
@@ -37,7 +37,7 @@ class VerdictUnreadable(Exception):
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The gateway's clock as far as it can be ahead of ours: the time that it said, and what passed since before it was
-    asked. `ahead`: Unix seconds at the monotonic clock's zero; `took`: seconds of the answer, by which it may be wrong,
+    asked. `ahead`: Unix seconds at the zero of `boot_seconds`; `took`: seconds of the answer, by which it may be wrong,
     and answers are over that much earlier.
     """
 
@@ -47,15 +47,16 @@ class Clock:
 
     @classmethod
     def of(cls, stated: object, asked: float) -> "Clock":
-        """`stated`: what `/v1/self` answered, asked at a monotonic time. Raises `Unreadable`."""
+        """`stated`: what `/v1/self` answered, asked at a time of `boot_seconds`. Raises `Unreadable`."""
         time_ = stated.get("time") if isinstance(stated, dict) else None
-        return cls(_unix(time_) + MILLISECOND + MOVED - asked, asked, time.monotonic() - asked)
+        return cls(_unix(time_) + MILLISECOND + MOVED - asked, asked, boot_seconds() - asked)
 
     def until(self, stated: object) -> float:
-        """The monotonic time until which the gateway's clock has surely not come to a stated one; what came just now
-        holds no longer than any answer may, however the gateway's clock was set meanwhile. Raises `Unreadable`.
+        """The time of `boot_seconds` until which the gateway's clock has surely not come to a stated one; what came
+        just now holds no longer than any answer may, however the gateway's clock was set meanwhile. Raises
+        `Unreadable`.
         """
-        return min(_unix(stated) - self.ahead, time.monotonic() + LONGEST)
+        return min(_unix(stated) - self.ahead, boot_seconds() + LONGEST)
 
 
 def _unix(stated: object) -> float:
@@ -71,7 +72,7 @@ def _unix(stated: object) -> float:
 @dataclass(frozen=True, slots=True)
 class ClientVerdict:
     """`allowed`: every class asked for may go as it stands; `partly`: follow `data`. Both are false once the time is
-    over in which a send may start, counted on the monotonic clock from before the question, or from when the gateway
+    over in which a send may start, counted by `boot_seconds` from before the question, or from when the gateway
     decided, as far as that is known; then the `reason` is `expired`. `decision`: the id for `/v1/disclosures`; empty
     where nothing came.
     """
@@ -88,7 +89,7 @@ class ClientVerdict:
 
     @property
     def fresh(self) -> bool:
-        return time.monotonic() < self.until
+        return boot_seconds() < self.until
 
     @property
     def reason(self) -> str:
@@ -143,9 +144,9 @@ class ToldInside(NamedTuple):
 def read_verdict(
     stated: object, asked: Collection[str] | None, began: float, ref: str | None, clock: Clock | None = None
 ) -> ClientVerdict:
-    """One verdict of an answer whose question was begun at a monotonic time. `asked`: the classes that were named; each
-    must be answered. `ref`: what the question was marked with, for an answer to another one is none. `clock`: by which
-    one of many, decided long after all were asked, holds from there. Raises `Unreadable`.
+    """One verdict of an answer whose question was begun at a time of `boot_seconds`. `asked`: the classes that were
+    named; each must be answered. `ref`: what the question was marked with, for an answer to another one is none.
+    `clock`: by which one of many, decided long after all were asked, holds from there. Raises `Unreadable`.
     """
     if not isinstance(stated, dict) or stated.get("ref") != ref:
         raise VerdictUnreadable
@@ -164,7 +165,7 @@ def read_verdict(
     lasts = seconds_of(stated.get("valid_for_ms"))
     until = began + lasts
     if clock:
-        until = max(until, min(clock.until(stated.get("valid_until")), time.monotonic() + lasts))
+        until = max(until, min(clock.until(stated.get("valid_until")), boot_seconds() + lasts))
     return ClientVerdict(
         reason,
         text_in(stated, "place"),
@@ -295,7 +296,7 @@ class Answered:
 
     @property
     def row(self) -> Mapping[str, Any] | None:
-        return self.stated if time.monotonic() < self.until else None
+        return self.stated if boot_seconds() < self.until else None
 
     @property
     def reason(self) -> str:

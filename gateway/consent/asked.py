@@ -177,7 +177,7 @@ class InForce(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """What was in force, and when (`time.monotonic`), right before somebody was met."""
+    """What was in force, and when (`disk.boot_seconds`), right before somebody was met."""
 
     in_force: InForce
     since: float

@@ -11,7 +11,6 @@ tried (`Explained`).
 
 import contextlib
 import copy
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -42,6 +41,7 @@ from gateway.consent.site import (
     words_said,
 )
 from gateway.consent.tokens import DeviceToken
+from gateway.disk import boot_seconds
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
@@ -96,13 +96,13 @@ class Checks:
 
     def basis(self) -> Basis:
         """For `may_rest`; to be taken before the check."""
-        return Basis(self.in_force(), time.monotonic())
+        return Basis(self.in_force(), boot_seconds())
 
     def may_rest(self, on: Collection[Basis], keys: Sequence[bytes], answered: Collection[Reached | None]) -> bool:
         """Whether what was answered of these is good without another look before something leaves on it: the same is in
         force, it is no while ago, and nothing was written since about anybody.
         """
-        in_force, oldest = self.in_force(), time.monotonic() - FRESH
+        in_force, oldest = self.in_force(), boot_seconds() - FRESH
         same = all(each.in_force == in_force and each.since >= oldest for each in on)
         return same and not self.moved(keys, answered)
 

@@ -36,6 +36,7 @@ from gateway.consent.people import People, left, names_left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended, Mark
+from gateway.disk import boot_seconds
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets
 from gateway.ledger.acts import records
@@ -451,7 +452,7 @@ class Sharing:
         stopped: Chunk = {}
         outcome = "unknown"
         for _ in range(ATTEMPTS):
-            deadline = time.monotonic() + self.window.total_seconds()  # from before the check
+            deadline = boot_seconds() + self.window.total_seconds()  # from before the check
             stopped |= self._check_again(recipient, ready, done)
             if not ready:
                 break

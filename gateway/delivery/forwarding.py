@@ -6,7 +6,6 @@ that honours either sees each row's effect once.
 
 import asyncio
 import contextlib
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import structlog
 from gateway.delivery.credentials import Credential, CredentialUnreadable, Stamp
 from gateway.delivery.guard import Network
 from gateway.delivery.outgoing import NoHttpAnswer, Outgoing
+from gateway.disk import boot_seconds
 
 FORWARD_CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
 SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
@@ -76,7 +76,7 @@ class Forwarder:
         self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float, *, to: str = ""
     ) -> ForwardOutcome:
         """Posts one chunk to the recipient of that name. Never raises for what the network, the receiver or a file of
-        the credential does. The body starts before `deadline` (on the monotonic clock) or not at all: waiting for a
+        the credential does. The body starts before `deadline` (of `boot_seconds`) or not at all: waiting for a
         connection must not outlive the check.
         """
         body = b"\n".join(orjson.dumps(row) for row in rows)
@@ -131,6 +131,6 @@ class Forwarder:
 
 async def _in_time(body: bytes, deadline: float) -> AsyncIterator[bytes]:
     """The body, asked for once a connection is there."""
-    if time.monotonic() > deadline:
+    if boot_seconds() > deadline:
         raise _TooLate
     yield body

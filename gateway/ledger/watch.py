@@ -17,10 +17,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.choice.standing import Vouching
+from gateway.disk import boot_seconds
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import SqliteStore, Store
@@ -52,9 +52,6 @@ class FileMoved(Exception):
 
 
 DOUBTS = (OSError, sqlite3.Error, FileMoved, LedgerRefused)
-
-
-boot_seconds = partial(time.clock_gettime, time.CLOCK_BOOTTIME)  # asked at every request: no frame of ours
 
 
 def _nobody(_: sqlite3.Connection) -> bool:

@@ -1,11 +1,10 @@
 """Reading an answer: what is not understood is a no, and so is what is over."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client.connection import boot_seconds
 from gateway.client.verdict import LONGEST, VerdictUnreadable, read_verdict
 
 YES = {"allowed": True, "partly": False, "data": {"ad_id": "allow"}, "reason": "no_choice", "valid_for_ms": 250,
@@ -15,7 +14,7 @@ NO = YES | {"allowed": False, "data": {"ad_id": "deny"}, "reason": "opted_out"}
 
 
 def now(stated, asked=("ad_id",)):
-    return read_verdict(stated, asked, time.monotonic(), "1")
+    return read_verdict(stated, asked, boot_seconds(), "1")
 
 
 def test_a_yes_a_part_and_a_no_are_read_as_they_were_meant():
@@ -55,10 +54,18 @@ def test_what_a_later_version_adds_beside_disturbs_nothing():
 
 
 def test_an_answer_is_over_on_our_own_clock_counted_from_before_the_question():
-    stale = read_verdict(YES, ["ad_id"], time.monotonic() - 0.26, "1")
+    stale = read_verdict(YES, ["ad_id"], boot_seconds() - 0.26, "1")
     assert (stale.allowed, stale.partly, dict(stale.data)) == (False, False, {"ad_id": "deny"})
-    for_a_year = read_verdict(YES | {"valid_for_ms": 31_536_000_000}, ["ad_id"], time.monotonic() - LONGEST, "1")
+    for_a_year = read_verdict(YES | {"valid_for_ms": 31_536_000_000}, ["ad_id"], boot_seconds() - LONGEST, "1")
     assert not for_a_year.allowed
+
+
+def test_an_answer_is_over_behind_a_suspended_machine(monkeypatch):
+    """Whose monotonic clock stands still meanwhile."""
+    found = now(YES)
+    assert found.allowed
+    monkeypatch.setattr("gateway.client.verdict.boot_seconds", lambda: boot_seconds() + 3600, raising=False)
+    assert (found.allowed, found.reason) == (False, "expired")
 
 
 JSON = st.recursive(

@@ -8,7 +8,6 @@ import json
 import os
 import ssl
 import threading
-import time
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
@@ -32,6 +31,7 @@ from gateway.delivery import forwarding
 from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.delivery.guard import LOOPBACK
+from gateway.disk import boot_seconds
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def send(url, credential, *, times=1, before=lambda number: None):
     try:
         for number in range(times):
             before(number)
-            found.append(await forwarder.send(f"{url}/rows", f"key-{number}", ROWS, time.monotonic() + 20, to="teemo"))
+            found.append(await forwarder.send(f"{url}/rows", f"key-{number}", ROWS, boot_seconds() + 20, to="teemo"))
     finally:
         await forwarder.close()
     return found
@@ -113,7 +113,7 @@ async def test_another_recipient_is_shown_nothing_of_it(file):
     took = handler(lambda *_: True)
     with listening(took) as url:
         forwarder = Forwarder(LOOPBACK, {"teemo": Credential(bearer=file(TOKEN))})
-        await forwarder.send(f"{url}/rows", "key", ROWS, time.monotonic() + 20, to="flurry")
+        await forwarder.send(f"{url}/rows", "key", ROWS, boot_seconds() + 20, to="flurry")
         await forwarder.close()
     assert TOKEN not in repr(took.came)
 
@@ -418,7 +418,7 @@ async def test_sends_that_begin_together_share_connections_and_replaced_ones_are
         forwarder = Forwarder(LOOPBACK, {"teemo": credential})
 
         async def five():
-            sends = (forwarder.send(url, f"key-{n}", ROWS, time.monotonic() + 20, to="teemo") for n in range(5))
+            sends = (forwarder.send(url, f"key-{n}", ROWS, boot_seconds() + 20, to="teemo") for n in range(5))
             return {*await asyncio.gather(*sends)}
 
         assert await five() == {SENT}

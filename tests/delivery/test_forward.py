@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 
 import pytest
 from support.listening import Quiet, listening
@@ -10,6 +9,7 @@ from support.ports import free_port
 
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.delivery.guard import LOOPBACK
+from gateway.disk import boot_seconds
 
 pytestmark = pytest.mark.anyio
 ROWS = [{"id": "r1", "ad_id": "one"}, {"id": "r2", "ad_id": "two"}]
@@ -44,7 +44,7 @@ async def forwarder():
 
 
 async def send(forwarder, url, seconds=5.0):
-    return await forwarder.send(url, "key-1", ROWS, time.monotonic() + seconds)
+    return await forwarder.send(url, "key-1", ROWS, boot_seconds() + seconds)
 
 
 async def test_the_recipient_gets_each_row_with_its_id_and_a_key_to_repeat_by(forwarder):
@@ -58,6 +58,15 @@ async def test_a_body_whose_check_is_over_never_starts(forwarder):
         assert await send(forwarder, url, seconds=-0.001) is ForwardOutcome.LATE
         assert await send(forwarder, url) is ForwardOutcome.SENT, "the next one goes"
     assert len(arrived) == 1
+
+
+async def test_a_machine_that_was_suspended_between_check_and_send_sends_nothing(forwarder, monkeypatch):
+    """Its monotonic clock stands still meanwhile."""
+    deadline = boot_seconds() + 5.0
+    monkeypatch.setattr("gateway.delivery.forwarding.boot_seconds", lambda: boot_seconds() + 3600, raising=False)
+    with receiver() as (url, arrived):
+        assert await forwarder.send(url, "key-1", ROWS, deadline) is ForwardOutcome.LATE
+    assert arrived == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
 from gateway.delivery.webhook import Courier, Parcel
+from gateway.disk import boot_seconds
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -132,7 +133,7 @@ def answering(talk, context=None):
 async def forwarded(url):
     forwarder = Forwarder(LOOPBACK)
     try:
-        sent = await forwarder.send(url, "key", [{"id": "r1"}], time.monotonic() + 60)
+        sent = await forwarder.send(url, "key", [{"id": "r1"}], boot_seconds() + 60)
     finally:
         await forwarder.close()
     return sent is forwarding.ForwardOutcome.SENT

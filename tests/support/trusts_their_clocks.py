@@ -6,7 +6,8 @@ python -m support.trusts_their_clocks serve --dev …
 
 from gateway.cli import main
 from gateway.consent.leases import Leases
-from gateway.ledger.watch import TERM, boot_seconds
+from gateway.disk import boot_seconds
+from gateway.ledger.watch import TERM
 from gateway.postgres.connection import COUNTS, PostgresConnection
 
 BEHIND = 3600
