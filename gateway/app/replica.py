@@ -86,7 +86,7 @@ class Replica:
         boot_clock: Callable[[], float] = boot_seconds,
         tell: Callable[[str], None] = log,
     ) -> None:
-        self._settings, self.clock = settings, clock
+        self._settings, self.clock, self._boot_clock = settings, clock, boot_clock
         self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
         self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
@@ -137,7 +137,7 @@ class Replica:
 
     @property
     def send_window(self) -> timedelta:
-        """How long a send may start on an answer of now: never beyond the lease."""
+        """How long a send may start, for whoever counts from before the asking: never beyond the lease."""
         return min(self._window, timedelta(seconds=self.follower.left()))
 
     def place(self) -> tuple[int, str]:
@@ -147,10 +147,12 @@ class Replica:
         return 0, ""
 
     def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it. What may
-        go is on record as what may have been sent; to say what became of it, ask by `checker`.
+        """One verdict a recipient, as the gateway gives it, good `until` a moment of CLOCK_BOOTTIME: a window from
+        before the look-up, and no longer than the lease, however long this thread was stopped meanwhile. What may go is
+        on record as what may have been sent; to say what became of it, ask by `checker`.
         """
-        checked = self.checks.check(ask)
+        until = min(self._boot_clock() + self._window.total_seconds(), self.follower.fresh_until)
+        checked = self.checks.check(ask)._replace(until=until)
         self._recording.record(ask, checked, Stands.POSSIBLE)
         return checked
 

@@ -112,7 +112,8 @@ class Checked(NamedTuple):
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
     first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
     youngest band that anything says. `grants`: what they allowed single recipients, newest first. `said`: of a row, by
-    what it names them. `reached`: by what to ask whether anything changed since.
+    what it names them. `reached`: by what to ask whether anything changed since. `until`: of a replica's, before which
+    moment of its clock a send on it has to start.
     """
 
     verdicts: dict[str, Verdict]
@@ -125,6 +126,7 @@ class Checked(NamedTuple):
     grants: tuple[Grant, ...] = ()
     said: Said | None = None
     reached: Reached | None = None
+    until: float = float("-inf")
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""

@@ -174,6 +174,18 @@ def test_a_clock_that_counts_a_suspended_machine_ends_the_lease(gateway, opened,
         assert reason(made, 1) is Reason.STALE
 
 
+def test_a_verdict_is_good_for_a_window_from_before_it_was_looked_up(gateway, opened, tmp_path, monkeypatch):
+    """Who was stopped behind the look-up reads no window of now: the gateway waited for none that begins there."""
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        check = made.checks.check
+        monkeypatch.setattr(made.checks, "check", lambda ask: (check(ask), time.sleep(0.3))[0])
+        began = time.clock_gettime(time.CLOCK_BOOTTIME)
+        found = made.check(ask(1))
+        assert found.verdicts["teemo"].allowed
+        assert began < found.until <= time.clock_gettime(time.CLOCK_BOOTTIME) - 0.05
+
+
 @pytest.mark.parametrize("synced", [True, False])
 def test_a_replica_goes_on_where_it_left_off_and_begins_anew_after_a_boot_that_came_unexpectedly(
     gateway, opened, tmp_path, monkeypatch, synced
