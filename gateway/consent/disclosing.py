@@ -133,9 +133,11 @@ class Reporting:
 
 
 def _mark_announced(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> list[str]:
-    """Whoever said no while it was said that it had not left, is told of now. Returns a word for each who cannot be."""
+    """Whoever said no while it was said that it had not left, is told of now. Returns a word where somebody cannot be:
+    one for the row, whoever's it is.
+    """
     late = disclosures.mark_outcome(tx, recipient, row, outcome, at)
-    return [UNTOLD for _ in tell_late(tx, [(each, False) for each in late], at)]
+    return [UNTOLD] if tell_late(tx, [(each, False) for each in late], at) else []
 
 
 def is_over(decision: Decision, said: datetime) -> bool:

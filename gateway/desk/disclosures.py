@@ -162,7 +162,7 @@ def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) ->
     )
 
 
-WHAT_LEFT = "SELECT recipient, row, batch, outcome, key, purpose, classes FROM disclosure d"
+WHAT_LEFT = "SELECT recipient, row, batch, outcome, purpose, classes FROM disclosure d"
 
 
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> Sequence[Counted]:
@@ -382,8 +382,8 @@ class Acknowledged(NamedTuple):
 
 class DisclosureStep(NamedTuple):
     """`moved`: of how many rows something is known now that was not; `known`: such rows were handed back at some time;
-    `last`: there may be more behind this one; `late`: what left after all, of which somebody may have said no since it
-    was said not to have.
+    `last`: there may be more behind this one; `late`: what left after all, once for each of its people, who may have
+    said no since it was said not to have.
     """
 
     moved: int
@@ -417,16 +417,17 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
 
 
 def _become(tx: Transaction, found: Iterable[Sequence[Any]], outcome: str, now: int) -> list[Counted]:
-    """What somebody says of rows as `WHAT_LEFT` gives them. Returns what left after all: whose act such a row went on
-    was another's to have since, and is used up.
+    """What somebody says of rows as `WHAT_LEFT` gives them. Returns what left after all, once for each of its people:
+    whose act such a row went on was another's to have since, and is used up.
     """
     late = list[Counted]()
-    for recipient, row, batch, was, key, *what in found:
+    for recipient, row, batch, was, *what in found:
         tx.db.execute(BECAME, (outcome, recipient, row, batch))
         if was == NOT_SENT:
             purposes, classes = (tuple(words.split(",")) for words in what)
-            late.append(Counted(key, recipient, purposes, classes, outcome, now))
-            records.use_acts(tx, [key], recipient, now)
+            people = recipient_holdings.people_of_row(tx, recipient, row, batch)
+            late += [Counted(each, recipient, purposes, classes, outcome, now) for each in people]
+            records.use_acts(tx, people, recipient, now)
         if outcome == SENT:
             records.use_claimed(tx, recipient, row, now)
         elif outcome == NOT_SENT:

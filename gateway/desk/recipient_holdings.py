@@ -11,7 +11,7 @@ import json
 import sqlite3
 import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ UNDER_KEY = (
     " classes = ?4, batch = ?5, at = ?6"
 )
 CALLED = "SELECT id, named FROM held WHERE id IN ({marks})"
+LEADING = "SELECT key FROM held_key WHERE held IN ({marks})"
 UNKNOWN = ["", "", 0, 0]
 NAMED = "SELECT named, id, person, sealed, kinds FROM held WHERE named IN ({marks}) AND recipient = ?"
 # Rows of somebody under whose keys an identifier is kept, from a batch on, with which it left, as one kind or as any.
@@ -189,12 +190,28 @@ def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int, said: int 
     Each identifier stays in the forms, and under the keys, by which another row may have taken it. `said`: when its
     caller said so, who may say otherwise.
     """
-    sql = "SELECT key, held FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
-    for key, took in tx.db.execute(sql, (recipient, row, batch)).fetchall():
-        for number, kinds in (_unlisted(tx, recipient, key, batch) if took is None else read_listed(took)).items():
+    for _, took in _took(tx, recipient, row, batch):
+        for number, kinds in took.items():
             if said is not None:
                 tx.db.execute(PUTS_OFF, (_put_off(number), said))
             _take_back(tx, recipient, number, kinds)
+
+
+def people_of_row(tx: Transaction, recipient: str, row: bytes, batch: int) -> list[bytes]:
+    """Whose a row is: under whom it is on record, and whoever leads to what it took, of whom nobody can tell any more
+    whether this very row named them.
+    """
+    people = set[bytes]()
+    for key, took in _took(tx, recipient, row, batch):
+        people |= {key, *(other for (other,) in rows_of(tx.db, LEADING, took))}
+    return sorted(people)
+
+
+def _took(tx: Transaction, recipient: str, row: bytes, batch: int) -> Iterator[tuple[bytes, dict[int, set[str]]]]:
+    """Under whom a row is on record, and by number what it was to take along, as which kinds."""
+    sql = "SELECT key, held FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
+    for key, took in tx.db.execute(sql, (recipient, row, batch)).fetchall():
+        yield key, _unlisted(tx, recipient, key, batch) if took is None else read_listed(took)
 
 
 PUTS_OFF = "INSERT INTO reported VALUES (?, 'not_sent', ?) ON CONFLICT (decision) DO UPDATE SET at = excluded.at"

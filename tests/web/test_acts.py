@@ -168,6 +168,17 @@ async def test_a_wish_that_a_row_may_have_gone_on_is_its_own_when_it_does_not_co
     assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
 
 
+async def test_a_wish_that_another_row_had_meanwhile_is_used_up_by_the_row_that_was_sent_after_all(keyed):
+    first = {"id": "r1", "identifiers": [NUMBER, ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+    other = first | {"identifiers": [ME]}
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    mark = await handed_back(keyed, first)
+    await acknowledged(keyed, mark, "not_sent")
+    await acknowledged(keyed, await handed_back(keyed, other | {"id": "r2"}), "not_sent", "r2")
+    await acknowledged(keyed, mark, "sent")
+    assert await shared(keyed, other | {"id": "r3"}) == ("refused", "no_act")
+
+
 async def handed_back(keyed, row) -> str:
     """The mark of a row that was handed back at a person's wish."""
     answer = await keyed.post("/v1/shares/import", json=row)
@@ -176,8 +187,8 @@ async def handed_back(keyed, row) -> str:
     return told["mark"]
 
 
-async def acknowledged(keyed, mark, outcome):
-    said = {"recipient": "import", "id": "r1", "mark": mark, "outcome": outcome}
+async def acknowledged(keyed, mark, outcome, row_id="r1"):
+    said = {"recipient": "import", "id": row_id, "mark": mark, "outcome": outcome}
     told = await keyed.post("/v1/disclosures", json=said)
     assert json.loads(told.text.splitlines()[0])["result"] == "recorded"
 

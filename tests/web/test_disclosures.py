@@ -456,6 +456,19 @@ async def test_of_an_announced_send_that_was_said_not_to_have_gone_and_went_its_
     assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
 
 
+@pytest.mark.parametrize("words", [["not_sent"], []], ids=["said not to have gone", "open"])
+async def test_of_an_announced_send_its_recipient_is_told_of_the_no_of_whomever_it_named(keyed, folder, words):
+    """Whoever stands second in the row, whom nothing ties to the first: the last word counts as if it were the only one."""
+    beside = named("email", email(7))
+    decision = (await check(keyed, will_send=True, identifiers=[ME, beside]))["decision"]
+    for word in words:
+        assert await report(keyed, said(decision, word)) == ["recorded"]
+    await opt_out(keyed, beside)
+    assert await report(keyed, said(decision)) == ["recorded"]
+    assert await outbox(folder) == [("advertisers", "opt_out")]
+    assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
+
+
 async def test_of_an_announced_send_that_was_said_not_to_have_gone_an_erasure_is_told_as_if_it_had(keyed, folder):
     """For a later word that it had finds nobody any more."""
     decision = (await check(keyed, will_send=True))["decision"]
