@@ -211,7 +211,7 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
     others, and by those the rest is found, told and forgotten.
     """
     now, names = milliseconds(at), family(people_of(tx, [key]).slate(), key)
-    for held in _held(tx, _present(tx, names)):
+    for held in _held(tx, _present(tx, names), at):
         forms = recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed)
         for each in forms.items():  # what else the row named is somebody else's: of a hash nobody can tell whose
             if (subject := reads(*each)) and key in subject.keys:
@@ -221,8 +221,8 @@ def _know_names(tx: Transaction, key: bytes, at: datetime, reads: Reads) -> None
 def _whom(tx: Transaction, slate: Slate, key: bytes, asked: int, at: datetime, *, is_ordered: bool) -> Matched:
     """`asked`: the entry with which the last request of the digest came."""
     names = family(slate, key)
-    own, is_linked = _present(tx, names), _is_linked(slate, names) or _left_with_accounts(tx, names)
-    if asked < own[key] and (is_linked or any(each.batch >= own[key] for each in _left(tx, own))):
+    own, is_linked = _present(tx, names), _is_linked(slate, names) or _left_with_accounts(tx, names, at)
+    if asked < own[key] and (is_linked or any(each.batch >= own[key] for each in _left(tx, own, at))):
         return Matched.LATER
     if is_linked:
         return Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
@@ -232,8 +232,8 @@ def _whom(tx: Transaction, slate: Slate, key: bytes, asked: int, at: datetime, *
     return Matched.LATER if is_behind and _left_by_a_yes(tx, key, own, at) else Matched.ORDERED
 
 
-def _left(tx: Transaction, own: Belongings) -> list[Held | Got]:
-    return [*_held(tx, own), *_got(tx, own)]
+def _left(tx: Transaction, own: Belongings, at: datetime) -> list[Held | Got]:
+    return [*_held(tx, own, at), *_got(tx, own)]
 
 
 def _left_before(tx: Transaction, own: Belongings, asked: int) -> bool:
@@ -244,7 +244,7 @@ def _left_before(tx: Transaction, own: Belongings, asked: int) -> bool:
 def _left_by_a_yes(tx: Transaction, key: bytes, own: Belongings, at: datetime) -> bool:
     """Whether all that is kept left for what its person came back to: by their own word, behind the list's."""
     standing = people_of(tx, [key]).standing(key, milliseconds(at))
-    purposes = set[str]().union(*(each.purposes for each in _left(tx, own)))
+    purposes = set[str]().union(*(each.purposes for each in _left(tx, own, at)))
     return bool(purposes) and purposes <= {each for each in ALL_PURPOSES if not standing.denies(each)}
 
 
@@ -264,16 +264,17 @@ def _is_linked(slate: Slate, names: Iterable[bytes]) -> bool:
     return any(edge.lives() for *_, edge in edges_of(slate, names))
 
 
-def _left_with_accounts(tx: Transaction, names: Iterable[bytes]) -> bool:
+def _left_with_accounts(tx: Transaction, names: Iterable[bytes], at: datetime) -> bool:
     """Whether an account has what left under these names: whoever is told to delete would delete theirs."""
-    others = {each.named for each in _held(tx, _present(tx, names))}.difference(names)
+    others = {each.named for each in _held(tx, _present(tx, names), at)}.difference(names)
     slate = people_of(tx, others).slate() if others else None
     return slate is not None and _is_linked(slate, set[bytes]().union(*(family(slate, each) for each in others)))
 
 
-def _held(tx: Transaction, own: Belongings) -> list[Held]:
-    """As an erasure of these tells of it."""
-    held = (recipient_holdings.under(tx, name, since, with_put_off=True) for name, since in own.items())
+def _held(tx: Transaction, own: Belongings, at: datetime) -> list[Held]:
+    """As an erasure of these tells of it at a moment."""
+    put_off = recipient_holdings.put_off_since(at)
+    held = (recipient_holdings.under(tx, name, since, put_off) for name, since in own.items())
     return [each for some in held for each in some]
 
 
@@ -295,7 +296,7 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime, *, who
     mine = {**beside, **_present(tx, names)}
     if left := {each: mine[each] for (each,) in rows_of(tx.db, LEFT, mine)}:
         got = {each.recipient for each in _got(tx, left)}
-        for held in _held(tx, left):
+        for held in _held(tx, left, at):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
                 if held.named in mine:  # whoever a row merely named beside them is nobody's to delete in a system (R12)
                     named.add((kind, value))

@@ -179,7 +179,7 @@ def forget_outcomes(tx: Transaction, at: datetime) -> None:
     """What was said so long ago that no other word of it can come: of an answer, and of what a row did not take along,
     of which no word came since that it did.
     """
-    before = milliseconds(at - 2 * REPORTED_WITHIN)
+    before = recipient_holdings.put_off_since(at)
     tx.db.execute("DELETE FROM reported WHERE at < ? AND length(decision) <> ?", (before, PUT_OFF.size))
     recipient_holdings.take_back_put_off(tx, before, AT_ONCE)
 

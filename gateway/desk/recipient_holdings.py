@@ -3,8 +3,8 @@
 Written with the intention to send, since from then on it may have arrived, and taken back for what did not leave. An
 identifier is sealed with a key of its own in the vault; it is read for nothing but to tell its recipient (R18), and
 goes with the disclosures it came from. What did not leave as a caller says, who may yet say that it did, is put off:
-kept for two hours more as what nobody has; who is erased meanwhile is told of as if it had left. Never sends, and never
-decides who is told.
+kept for two hours more as what nobody has; who is erased within them is told of as if it had left, whenever what is
+over is cleared away. Never sends, and never decides who is told.
 """
 
 import json
@@ -13,6 +13,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gateway.choice import identity
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.holders import since_when
 from gateway.ledger.schema import rows_of
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
@@ -47,6 +49,8 @@ LAST = f"SELECT max(d.batch){ROWS} AND d.outcome <> 'not_sent'"
 KNOWN_ROW = f"SELECT 1{ROWS} AND d.batch = ? LIMIT 1"
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
+PUT_OFF_FOR = timedelta(hours=2)  # a caller's word that something left after all comes within it, or never
+NEVER = 2**62
 # What is put off stands among what was said of decisions, whose names have another length.
 PUT_OFF = struct.Struct(">4sQ")
 ALL_PUT_OFF = PUT_OFF.pack(b"held", 0), PUT_OFF.pack(b"held", 2**64 - 1)
@@ -221,8 +225,16 @@ def _put_off(number: int) -> bytes:
     return PUT_OFF.pack(b"held", number)
 
 
-def _is_put_off(db: sqlite3.Connection, number: int) -> bool:
-    return db.execute("SELECT 1 FROM reported WHERE decision = ?", (_put_off(number),)).fetchone() is not None
+def _put_off_at(db: sqlite3.Connection, number: int) -> int | None:
+    row = db.execute("SELECT at FROM reported WHERE decision = ?", (_put_off(number),)).fetchone()
+    return row[0] if row else None
+
+
+def put_off_since(at: datetime) -> int:
+    """From when on, in Unix milliseconds, what was put off may be said to have left at a moment or later. For whoever is
+    erased then, of whom nothing is kept by which a later word could be told.
+    """
+    return milliseconds(at - PUT_OFF_FOR)
 
 
 def take_back_put_off(tx: Transaction, before: int, most: int) -> None:
@@ -234,9 +246,12 @@ def take_back_put_off(tx: Transaction, before: int, most: int) -> None:
             _take_back(tx, row[0], number, ())
 
 
-def may_have_left(db: sqlite3.Connection, recipient: str, number: int, first: int) -> bool:
-    """Whether a recipient may have what is kept under a key since an entry: not what is only put off."""
-    return not _is_put_off(db, number) or first not in _not_left(db, recipient, number).came
+def may_have_left(db: sqlite3.Connection, recipient: str, number: int, first: int, put_off: int = NEVER) -> bool:
+    """Whether a recipient may have what is kept under a key since an entry: not what is only put off, but from a moment
+    on (`put_off_since`).
+    """
+    at = _put_off_at(db, number)
+    return at is None or at >= put_off or first not in _not_left(db, recipient, number).came
 
 
 def read_listed(took: str) -> dict[int, set[str]]:
@@ -287,7 +302,7 @@ def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[s
     which row that was, for those of whoever was erased are gone; and while it is put off.
     """
     found = _not_left(tx.db, recipient, number)
-    if not _is_put_off(tx.db, number):
+    if _put_off_at(tx.db, number) is None:
         gone = [(number, first) for first in found.came]
         tx.db.executemany("DELETE FROM held_key WHERE held = ? AND first = ?", gone)
         tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
@@ -300,15 +315,15 @@ def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[s
             _seal_again(tx, recipient, number, person, staying)
 
 
-def under(tx: Transaction, key: bytes, since: int, *, with_put_off: bool = False) -> list[Held]:
-    """What recipients hold under a key from an entry on; of the identifier itself whenever it left. `with_put_off`: for
-    whoever is erased, of whom nothing is kept by which a later word could be told.
+def under(tx: Transaction, key: bytes, since: int, put_off: int = NEVER) -> list[Held]:
+    """What recipients hold under a key from an entry on; of the identifier itself whenever it left. `put_off` as of
+    `may_have_left`.
     """
     rows = tx.db.execute(UNDER, (key,)).fetchall()
     return [
         Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
         for number, to, named, person, sealed, purposes, classes, batch, seen, first in rows
-        if (seen >= since or named == key) and (with_put_off or may_have_left(tx.db, to, number, first))
+        if (seen >= since or named == key) and may_have_left(tx.db, to, number, first, put_off)
     ]
 
 

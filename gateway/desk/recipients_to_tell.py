@@ -120,14 +120,14 @@ def names_of(tx: Transaction, subjects: Iterable[Subject], own: Belongings) -> d
 
 
 def identified(
-    tx: Transaction, names: Names, own: Belongings, *, with_put_off: bool = False
+    tx: Transaction, names: Names, own: Belongings, put_off: int = recipient_holdings.NEVER
 ) -> Iterator[Identified]:  # fmt: skip
     """What recipients got under these keys, as far as it can be named: by what is kept of what left; of data of other
-    classes, of which nothing is, by what a caller names or an erasure left. `with_put_off` as of `under`.
+    classes, of which nothing is, by what a caller names or an erasure left. `put_off` as of `under`.
     """
     for key, since in own.items():
         known = defaultdict[str, frozenset[str]](frozenset)  # by recipient, the classes of which something is kept
-        for each in recipient_holdings.under(tx, key, since, with_put_off=with_put_off):
+        for each in recipient_holdings.under(tx, key, since, put_off):
             known[each.recipient] |= each.classes
             got = Got(each.recipient, each.classes, each.purposes, each.batch)
             forms = recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed)

@@ -11,6 +11,7 @@ from support import inside
 from support.people import GAID, email, gaid, named
 
 from gateway.consent import disclosing
+from gateway.desk.disclosures import WITHIN_MS
 from gateway.keys import api_keys
 from gateway.ledger.errors import NothingKept
 
@@ -478,6 +479,16 @@ async def test_of_an_announced_send_that_was_said_not_to_have_gone_an_erasure_is
     assert await report(keyed, said(decision)) == ["recorded"]
     assert await outbox(folder) == [("advertisers", "delete")]
     assert await received(keyed) == {}
+
+
+async def test_of_what_nobody_says_to_have_gone_for_two_hours_an_erasure_is_told_nothing_though_no_call_came(keyed, folder):
+    """What is over is cleared away by the next word about an answer, which may come a week later (R18)."""
+    assert await report(keyed, said((await check(keyed, will_send=True))["decision"], "not_sent")) == ["recorded"]
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE reported SET at = at - ?", (2 * WITHIN_MS + 1,))
+    body = {"identifiers": [ME], "mode": "erase_details"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await outbox(folder) == []
 
 
 async def test_what_went_despite_a_no_is_told_where_the_recipient_had_the_id_before(keyed, folder):

@@ -156,7 +156,8 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
     until a call does, for nothing else tells who has it. Returns whose keys of the vault are not needed any more.
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
-    found = list(recipients_to_tell.identified(tx, names, own, with_put_off=True))
+    put_off = recipient_holdings.put_off_since(order.at)
+    found = list(recipients_to_tell.identified(tx, names, own, put_off))
     received, last = order.came.received, _last(order) if order.came.place else None
     deletions = ((each, ToldWord.DELETE) for each in found)
     recipients_to_tell.tell_recipients(tx, deletions, order.at, received, lambda _: last)
