@@ -158,7 +158,9 @@ def outcome_said(tx: Transaction, decision: bytes) -> str | None:
 def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) -> None:
     row = (decision, outcome, milliseconds(at))
     tx.db.execute(
-        "INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT (decision) DO UPDATE SET outcome = excluded.outcome", row
+        "INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT (decision) DO UPDATE SET outcome = excluded.outcome,"
+        " at = excluded.at",
+        row,
     )
 
 

@@ -57,8 +57,9 @@ DUTY = {
     ToldWord.CHILD: "Close the account.",
 }
 GOT = (
-    "SELECT recipient, classes, purpose, max(batch) FROM disclosure WHERE key = :key AND batch >= :since"
-    " AND outcome <> 'not_sent' GROUP BY 1, 2, 3"
+    "SELECT recipient, classes, purpose, max(batch) FROM disclosure d WHERE key = :key AND batch >= :since"
+    " AND (outcome <> 'not_sent'"
+    " OR EXISTS (SELECT 1 FROM reported r WHERE r.decision = d.row AND r.at >= :put_off)) GROUP BY 1, 2, 3"
     " UNION ALL SELECT recipient, classes, purpose, max(batch) FROM disclosed"
     " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
 )
@@ -132,7 +133,7 @@ def identified(
             got = Got(each.recipient, each.classes, each.purposes, each.batch)
             forms = recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed)
             yield Identified(got, forms, each.named, key)
-        for got in got_under(tx, key, since) if key in names else ():
+        for got in got_under(tx, key, since, put_off) if key in names else ():
             classes = got.classes - known[got.recipient]
             to = tx.recipients.get(got.recipient)
             listed = {kind: value for kind, value in names[key].items() if is_held(kind, classes, to)}
@@ -186,11 +187,11 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
 
 
 def untold(
-    tx: Transaction, found: Iterable[Identified], names: Names, own: Belongings, *, strictly: bool = False
+    tx: Transaction, found: Iterable[Identified], names: Names, own: Belongings, put_off: int, *, strictly: bool = False
 ) -> set[tuple[bytes, str]]:
     """(key, recipient) of what can be called by a name, and was called by none of what was found: nor, where the key's
-    own name could not have been what left, by any other of the same people's that is of the same classes. `strictly`:
-    whoever was told of one class was told of no other.
+    own name could not have been what left, by any other of the same people's that is of the same classes. `put_off`
+    as of `identified`; `strictly`: whoever was told of one class was told of no other.
     """
     told = [each for each in found if each.identifiers]
     named = defaultdict[tuple[bytes, str], set[str]](set)  # the classes of which somebody was told
@@ -201,7 +202,7 @@ def untold(
     return {
         (key, got.recipient)
         for key, since in own.items()
-        for got in got_under(tx, key, since)
+        for got in got_under(tx, key, since, put_off)
         if (classes := got.classes & KINDS_OF.keys() - named.get((key, got.recipient), set()))
         if any(is_of(kind, classes) for kind in names.get(key, ()))
         or not all(any(is_of(kind, [one]) for kind in beside[got.recipient]) for one in classes)
@@ -228,12 +229,13 @@ def forget_recipients(
     return recipient_holdings.forget_held(tx, going, whole=whole)
 
 
-def got_under(tx: Transaction, key: bytes, since: int) -> list[Got]:
+def got_under(tx: Transaction, key: bytes, since: int, put_off: int = recipient_holdings.NEVER) -> list[Got]:
     """What left, or may have left, by recipient: the one place where the log of disclosures is read for messages. What
-    a caller only asked about shows of nobody that they got it, so it tells them nothing (R18).
+    a caller only asked about shows of nobody that they got it, so it tells them nothing (R18). `put_off`: an announced
+    send that its caller says did not leave counts too, where that was said from a moment on.
     """
     found: dict[str, list[tuple[str, str, int]]] = {}
-    for recipient, *more in tx.db.execute(GOT, {"key": key, "since": since}):
+    for recipient, *more in tx.db.execute(GOT, {"key": key, "since": since, "put_off": put_off}):
         found.setdefault(recipient, []).append(tuple(more))
     return [
         Got(recipient, _set(row[0] for row in listed), _set(row[1] for row in listed), max(row[2] for row in listed))

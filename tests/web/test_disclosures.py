@@ -491,6 +491,22 @@ async def test_of_what_nobody_says_to_have_gone_for_two_hours_an_erasure_is_told
     assert await outbox(folder) == []
 
 
+@pytest.mark.parametrize("words", [["not_sent"], ["unknown", "not_sent"], []])
+async def test_an_announced_send_of_which_nobody_can_name_anybody_outlives_an_erasure_until_its_last_word(keyed, folder, words):
+    """Nothing else tells who has it (R19)."""
+    account = named("account", "jane")
+    decision = (await check(keyed, will_send=True, identifiers=[account]))["decision"]
+    for word in words:
+        assert await report(keyed, said(decision, word)) == ["recorded"]
+        with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db, db:
+            db.execute("UPDATE reported SET at = at - ?", (WITHIN_MS,))
+    body = {"identifiers": [account], "mode": "erase_details"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await report(keyed, said(decision)) == ["recorded"]
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT outcome FROM disclosure").fetchall() == [("sent",)]
+
+
 async def test_what_went_despite_a_no_is_told_where_the_recipient_had_the_id_before(keyed, folder):
     await check(keyed, will_send=True)
     await opt_out(keyed)

@@ -172,7 +172,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
             for kind, value in each.identifiers.items():
                 suppression.keep_suppression(tx, Subject(kind, value, (each.named,)))
     known = {*names, *recipient_holdings.keys_among(tx, own)}
-    staying = recipients_to_tell.untold(tx, found, names, own, strictly=order.is_listed)
+    staying = recipients_to_tell.untold(tx, found, names, own, put_off, strictly=order.is_listed)
     return recipients_to_tell.forget_recipients(tx, known, own, staying, whole=order.is_listed)
 
 
