@@ -59,6 +59,7 @@ NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
 UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
 UNNAMED = "unknown"  # what recipients are counted as that none of our own registries ever named
 OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
+WITHDRAWN = "withdrawn"  # a replica's own word of what it announced: nobody has its id, so that no other word comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ class Reporting:
         name, before = name_of(report.decision), disclosures.outcome_said(tx, name_of(report.decision))
         if before in {report.outcome, SENT}:
             return Took("repeated", decision.recipient), []
+        if report.outcome == WITHDRAWN:
+            disclosures.take_out(tx, decision.recipient, [name], 0)
+            return Took("recorded", decision.recipient, (NOT_SENT,)), []
         if decision.denied:
             return self._take_despite(tx, report, decision, at)
         untold: Sequence[str] = ()
@@ -303,7 +307,8 @@ class HandedOver:
             disclosures.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
         gone = HandedGone(tx, position)
-        announced = self._announced(tx, read, gone)
+        withdrawn = {each.decision for each in batch.reports if each.outcome == WITHDRAWN}
+        announced = self._announced(tx, read, gone, withdrawn)
         moved = self._said(tx, batch, at, read)
         untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
         read.tells += [(each.recipient, UNTOLD) for each in untold]
@@ -318,13 +323,13 @@ class HandedOver:
         ours = {*self._recipients, *documents.recipients_named(tx)}
         return [(name if name in ours else UNNAMED, word) for name, word in tells]
 
-    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone) -> list[Counted]:
-        """A row each, an entry each, as of when it was announced. What it would count as otherwise."""
+    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]) -> list[Counted]:
+        """A row each, an entry each, as of when it was announced. What it would count as otherwise, where it may go."""
         found = []
         for decision, text, left in read.intended:
             one = counted(decision, UNKNOWN)
             read.tells.append((decision.recipient, INTENDED))
-            found.append(one)
+            found += [] if text in withdrawn else [one]
             if not gone.is_gone(one):
                 row = Intended(text, decision.key, decision.classes, tuple(left))
                 purposes = [Purpose(word) for word in decision.purposes]

@@ -231,7 +231,7 @@ def _put_off_at(db: sqlite3.Connection, number: int) -> int | None:
 
 
 def put_off_since(at: datetime) -> int:
-    """From when on, in Unix milliseconds, what was put off may be said to have left at a moment or later. For whoever is
+    """From when on, in Unix milliseconds, what was put off may still be said to have left at a moment. For whoever is
     erased then, of whom nothing is kept by which a later word could be told.
     """
     return milliseconds(at - PUT_OFF_FOR)

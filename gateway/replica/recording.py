@@ -31,7 +31,7 @@ import httpx2
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.consent.decisions import FORMED, Deciding, Decisions, Issued, Made, NotOurs, Stands, name_of
-from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, Tell, is_over
+from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, WITHDRAWN, OutcomeReport, Tell, is_over
 from gateway.consent.people import leaves
 from gateway.delivery.background import Every
 from gateway.desk.disclosures import DESPITE_NO, SENT
@@ -420,7 +420,10 @@ class Recording(Deciding):
             self._tell(decision.recipient, INTENDED, 1)
 
     async def _withdraw(self, going: Sequence[Made]) -> None:
-        await self.report([OutcomeReport(text, NOT_SENT) for text, _ in going])
+        now = self._clock()
+        await self._durably([_line(OutcomeReport(text, WITHDRAWN), now) for text, _ in going], None)
+        for _, decision in going:
+            self._tell(decision.recipient, NOT_SENT, 1)
 
     # --- what became of them ---
 

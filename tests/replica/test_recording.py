@@ -92,6 +92,17 @@ def test_reports_are_answered_as_the_gateway_answers_them(here, announced, outco
     assert len(here.lines()) == 1 + results.count("recorded")
 
 
+def test_a_send_that_the_second_look_took_back_is_withdrawn_and_no_callers_word(here, monkeypatch):
+    no = here.checks.check(ASK._replace(signals={"gpc": "1"}))
+    answers = iter([here.checks.check(ASK), no, no])
+    monkeypatch.setattr(here.checks, "check", lambda _: next(answers))
+    monkeypatch.setattr(here.checks, "may_rest", lambda *_: False)
+    here.announce()
+    [announced, word] = here.lines()
+    assert (word["decision"], word["outcome"]) == (announced["decision"], "withdrawn")
+    assert [each[1] for each in here.told] == ["intended", "not_sent"]
+
+
 def test_what_was_sent_despite_a_no_is_denied_and_counted(here):
     decision = here.decide(signals={"gpc": "1"})
     assert here.say((decision, "not_sent"), (decision, "sent"), (decision, "sent")) == [

@@ -295,6 +295,38 @@ async def test_a_recipient_that_was_sent_something_before_a_no_and_is_known_of_a
     assert told(beside.folder) == [("advertisers", "opt_out")]
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_of_an_announced_send_that_the_replica_withdrew_itself_nobody_is_told(keyed, beside, together):
+    """No caller had its id, so that no other word of it comes."""
+    line = beside.announced(ME)
+    word = beside.said(line["decision"], "withdrawn")
+    if together:
+        await choose(keyed)  # for which it was
+        await beside.hand_over(line, word)
+    else:
+        await beside.hand_over(line)
+        await beside.hand_over(word)
+    assert (await outcomes(keyed, "untold"), await outcomes(keyed, "not_sent")) == (0, 1)
+    await erase(keyed)
+    assert told(beside.folder) == []
+    assert await received(keyed) == {}
+
+
+async def test_what_a_replica_of_before_withdrew_is_taken_as_a_callers_word_that_it_was_not_sent(keyed, beside):
+    line = beside.announced(ME)
+    await beside.hand_over(line, beside.said(line["decision"], "not_sent"))
+    assert await received(keyed) == {}
+    await beside.hand_over(beside.said(line["decision"]))
+    assert await received(keyed) == {("advertisers", "sent"): 1}
+
+
+async def test_no_caller_withdraws_what_was_announced(keyed, beside):
+    line = beside.announced(ME)
+    await beside.hand_over(line)
+    answer = await keyed.post("/v1/disclosures", json={"decision": line["decision"], "outcome": "withdrawn"})
+    assert json.loads(answer.text.splitlines()[0])["result"] == "malformed"
+
+
 async def test_what_may_have_been_sent_before_a_no_tells_nobody_anything(keyed, beside):
     line = beside.answer(ME)
     await choose(keyed)

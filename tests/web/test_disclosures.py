@@ -481,7 +481,9 @@ async def test_of_an_announced_send_that_was_said_not_to_have_gone_an_erasure_is
     assert await received(keyed) == {}
 
 
-async def test_of_what_nobody_says_to_have_gone_for_two_hours_an_erasure_is_told_nothing_though_no_call_came(keyed, folder):
+async def test_of_what_nobody_says_to_have_gone_for_two_hours_an_erasure_is_told_nothing_though_no_call_came(
+    keyed, folder
+):
     """What is over is cleared away by the next word about an answer, which may come a week later (R18)."""
     assert await report(keyed, said((await check(keyed, will_send=True))["decision"], "not_sent")) == ["recorded"]
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db, db:
@@ -492,7 +494,9 @@ async def test_of_what_nobody_says_to_have_gone_for_two_hours_an_erasure_is_told
 
 
 @pytest.mark.parametrize("words", [["not_sent"], ["unknown", "not_sent"], []])
-async def test_an_announced_send_of_which_nobody_can_name_anybody_outlives_an_erasure_until_its_last_word(keyed, folder, words):
+async def test_an_announced_send_of_which_nobody_can_name_anybody_outlives_an_erasure_until_its_last_word(
+    keyed, folder, words
+):
     """Nothing else tells who has it (R19)."""
     account = named("account", "jane")
     decision = (await check(keyed, will_send=True, identifiers=[account]))["decision"]

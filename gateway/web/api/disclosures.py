@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS
-from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
+from gateway.consent.disclosing import OUTCOMES, WITHDRAWN, Announced, Batch, HandedOver, OutcomeReport
 from gateway.consent.share import Sharing
 from gateway.consent.verbs import Consent
 from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged, Numbered
@@ -82,8 +82,8 @@ class Going(wire.StrictShape, frozen=True):
 
 
 class BatchSaid(wire.StrictShape, frozen=True):
-    """What a caller said became of an answer. `at`: when by the caller, `said`: when it told the replica; milliseconds
-    since 1970.
+    """What a caller said became of an answer, or the replica of what it announced and withdrew. `at`: when by the
+    caller, `said`: when it told the replica; milliseconds since 1970.
     """
 
     decision: Annotated[str, Meta(max_length=128)]
@@ -139,7 +139,7 @@ def _line(line: bytes) -> str | BatchRecipients | Going | BatchSaid | None:
         said = wire.convert(stated, BatchSaid)
     except Problem:
         return None
-    return said if said.outcome in OUTCOMES and wire.since_1970(said.said) else None
+    return said if said.outcome in OUTCOMES | {WITHDRAWN} and wire.since_1970(said.said) else None
 
 
 def _report(said: BatchSaid) -> OutcomeReport:
