@@ -199,9 +199,7 @@ async def test_of_what_was_sent_after_all_its_recipient_is_told_whenever_the_no_
     assert queued(folder) == [("teemo", "opt_out")]
 
 
-async def test_of_what_was_sent_after_all_its_recipient_is_told_of_the_no_of_whomever_else_the_row_named(
-    linked, tmp_path
-):  # noqa: F811
+async def test_of_what_was_sent_after_all_its_recipient_is_told_of_the_no_of_whomever_the_row_named(linked, tmp_path):  # noqa: F811
     beside, folder = named("account", "nobody-of-theirs"), tmp_path / "data"
     posted = row(1, identifiers=[named("gaid", gaid(1)), beside])
     said = {"recipient": "teemo", "id": "r1", "mark": (await share(linked, posted))[1][0]["mark"]}
