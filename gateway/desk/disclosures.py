@@ -61,7 +61,9 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One more, or one less, of a person at a recipient. `at`: Unix milliseconds."""
+    """One more, or one less, of a person at a recipient; none where it counts under another's key. `at`: Unix
+    milliseconds.
+    """
 
     key: bytes = field(repr=False)
     recipient: str
