@@ -10,6 +10,7 @@ from gateway.app.composition import open_house
 from gateway.desk import disclosures, recipient_holdings
 from gateway.desk.disclosures import Acknowledged, Counted, Intended, hash_of
 from gateway.desk.recipient_holdings import Left
+from gateway.desk.recipients_to_tell import got_under
 from gateway.ledger.acts import records
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
@@ -57,6 +58,8 @@ def recorded(folder):
             records.free_acts(tx, [b"r1", b"r2"], "teemo")
             late += [bytes(key) for (key,) in tx.db.execute("SELECT key FROM act_claim").fetchall()]
             tx.db.execute("UPDATE disclosure SET outcome = 'not_sent'")
+            disclosures.say_outcome(tx, hash_of("r2"), "not_sent", AT)
+            late += [len(got_under(tx, other.key, 0, since)) for since in (NOW, NOW + 1)]
             disclosures.forget_outcomes(tx, AT + timedelta(hours=2, seconds=1))
             kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
             return (
@@ -78,6 +81,6 @@ def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
     assert (before.left, before.handed_back) == (set(), {"r1", "r2"})
     assert [tuple(each) for each in jobs] == [(16, 1), (17, 2)]
     assert tuple(held) == (2, 26)
-    assert [tuple(each) for each in kept] == [(2, 26), (1, 13), (0, 1), (1, 1), (0, 0)]
-    assert late == [2, 0, b"r1"]
+    assert [tuple(each) for each in kept] == [(2, 26), (1, 13), (0, 1), (1, 13), (0, 0)], "once for each of its names"
+    assert late == [2, 0, b"r1", 1, 0]
     assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]
