@@ -51,6 +51,14 @@ BEHIND = (
     "INSERT INTO side (place, seq, entered, packed)"
     " SELECT coalesce(max(place), 0) + 1, ?, FALSE, ? FROM side RETURNING place"
 )
+# What the way back put behind all others, each with the row of its entry. An erasure gives its own number too, to what
+# stays of whoever it has forgotten, and that lies apart.
+APART = (
+    "SELECT b.place, b.seq, b.packed, s.place, s.packed FROM side b"
+    " JOIN side s ON s.seq = b.seq AND s.entered AND s.place < b.place"
+    " WHERE NOT b.entered AND b.place > ? AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.seq = b.seq)"
+    " ORDER BY b.place LIMIT 500"
+)
 LONG_AGO = 1  # the first of all days: whoever was told then was told nothing that counts
 PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
@@ -216,11 +224,12 @@ def _change_sides(db: sqlite3.Connection, change: Callable[[Record], Record | No
 
 
 def _put_again(
-    db: sqlite3.Connection, place: int, side: PackedSide, told: Sequence[Record], left: Sequence[Record]
+    db: sqlite3.Connection, place: int, side: PackedSide, told: Sequence[Record], now: Sequence[Record]
 ) -> None:
-    again = pack_side(left, side.at, side.peppers)
-    db.execute("UPDATE side SET packed = ? WHERE place = ?", (again, place))
-    remove_mentions(db, _led_by(place, told) - _led_by(place, left))
+    packed, were, are = pack_side(now, side.at, side.peppers), _led_by(place, told), _led_by(place, now)
+    db.execute("UPDATE side SET packed = ? WHERE place = ?", (packed, place))
+    remove_mentions(db, were - are)
+    add_mentions(db, are - were)
 
 
 def _led_by(place: int, records: Iterable[Record]) -> set[bytes]:
@@ -229,10 +238,11 @@ def _led_by(place: int, records: Iterable[Record]) -> set[bytes]:
 
 def leave_entries_alone(db: sqlite3.Connection) -> None:
     """An older gateway takes a no that stays by an entry for a word of the entry itself, and one of its own for what
-    nobody voids: so it lies apart, behind all others, that in doubt it denies; of a voided entry it is gone.
+    nobody voids: so it lies apart, behind all others, that in doubt it denies; of a voided entry it is gone. It keeps
+    its entry's number, by which it is put back there (`put_beside_entries`).
     """
     leave_bounces_out(db)
-    after, [size] = 0, db.execute("SELECT size FROM head").fetchone()
+    after = 0
     while rows := db.execute(ENTERED, (after,)).fetchall():
         for after, seq, packed, voided in rows:
             with contextlib.suppress(SideUnreadable):
@@ -240,17 +250,34 @@ def leave_entries_alone(db: sqlite3.Connection) -> None:
                 if noes := [each for each in told if isinstance(each.said, KeptNo)]:
                     _put_again(db, after, side, told, [each for each in told if each not in noes])
                     if voided is None:
-                        _put_behind(db, size, side, noes)
+                        _put_behind(db, seq, side, noes)
 
 
-def _put_behind(db: sqlite3.Connection, size: int, side: PackedSide, records: Sequence[Record]) -> None:
+def _put_behind(db: sqlite3.Connection, seq: int, side: PackedSide, records: Sequence[Record]) -> None:
     packed = pack_side(records, side.at, side.peppers)
-    [place] = db.execute(BEHIND, (size, packed)).fetchone()
+    [place] = db.execute(BEHIND, (seq, packed)).fetchone()
     add_mentions(db, _led_by(place, records))
 
 
+def put_beside_entries(db: sqlite3.Connection) -> None:
+    """The other way: what stays by an entry lies with it again, so that an earlier day is told as it was, a later yes
+    holds, and a void takes both. What an older `leave_entries_alone` put behind has no entry's number, and stays there.
+    """
+    after = 0
+    while rows := db.execute(APART, (after,)).fetchall():
+        for after, seq, apart, place, packed in rows:
+            with contextlib.suppress(SideUnreadable):
+                noes, side = records_within(seq, behind := read_side(apart)), read_side(packed)
+                if noes and all(isinstance(each.said, KeptNo) for each in noes):
+                    told = records_within(seq, side)
+                    peppers = max(side.peppers, behind.peppers)  # a row that told nothing was not wrapped anew
+                    _put_again(db, place, side._replace(peppers=peppers), told, [*told, *noes])
+                    db.execute("DELETE FROM side WHERE place = ?", (after,))
+                    remove_mentions(db, _led_by(after, noes))
+
+
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.
-FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions}
+FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions, BOUNCES: put_beside_entries}
 EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out, BOUNCES: leave_entries_alone}
 
 

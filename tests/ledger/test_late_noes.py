@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.desk import disclosures
+from gateway.desk import disclosures, history
 from gateway.desk.disclosures import Intended
 from gateway.desk.documents import Document
 from gateway.desk.forgetting import erasure, prune
@@ -19,13 +19,14 @@ from gateway.ledger import entry, schema
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.audit import verify
-from gateway.ledger.log_records import SideRow, all_sides, mentions_in, rewrite_sides, sides_of_entries
+from gateway.ledger.log_records import SideRow, all_sides, mentions_in, put_side, rewrite_sides, sides_of_entries
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.side import all_mentions
 from gateway.ledger.subjects import RESIDES, Choice, milliseconds
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
 HOUR = timedelta(hours=1)
+H = 3_600_000  # the same in milliseconds
 BELIEF = Belief(b"h" * 32, ("Ada Park", "Ben Cole"))
 OUT, NONE = "opted_out", "none"
 
@@ -381,3 +382,83 @@ def test_on_the_way_back_to_an_older_release_stays_in_a_row_of_its_own(passing, 
     assert {record.at for _, record in rows} <= {milliseconds(kept.choice.at)}
     denied = {record.said.purpose for _, record in rows if record.key == passing.place.key}
     assert (Purpose.SALE in denied) is not voided
+
+
+def unchanged(_):
+    """What became of a no before its ledger was taken back: nothing."""
+
+
+def forgotten(passing):
+    """An unlink says again, apart, what stays of whoever had said it, and gives it its own entry's number."""
+    passing.forgets(passing.alice)
+
+
+def pruned(passing):
+    passing.prunes(passing.bob)
+
+
+def stays_apart(tx):
+    """The rows of their own in which a no of nobody who is known lies."""
+    return [row for row in all_sides(tx.db) if not row.entered and row.records(words={KeptNo})]
+
+
+def goes_back(tx):
+    before = len(stays_apart(tx))
+    schema.EMPTIED[schema.BOUNCES](tx.db)
+    assert len(stays_apart(tx)) > before
+
+
+@pytest.mark.parametrize("meanwhile", [unchanged, forgotten, pruned])
+def test_is_beside_its_entry_again_once_its_ledger_was_taken_back_and_brought_up_to_date(passing, meanwhile):
+    """Its number's holder said yes since: of no day anything else is told than before."""
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    passing.later()
+    passing.story.says(passing.place, "opt_in")
+    meanwhile(passing)
+
+    def told(tx):
+        days = [history.rebuild(tx.db, [passing.place.key], passing.story.now - half * H // 2) for half in range(12)]
+        return [*all_sides(tx.db)], {*all_mentions(tx.db)}, days
+
+    def goes_back_and_forth(tx):
+        before = told(tx)
+        goes_back(tx)
+        schema.FILLED[schema.BOUNCES](tx.db)
+        return before, told(tx)
+
+    before, after = passing.story.do(goes_back_and_forth)
+    assert after == before
+    assert passing.opted_out(passing.place) == [False]
+
+
+def test_is_still_taken_back_as_forged_once_its_ledger_was_taken_back_and_brought_up_to_date(passing):
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    passing.story.do(lambda tx: (goes_back(tx), schema.FILLED[schema.BOUNCES](tx.db)))
+    assert passing.place.key in passing.voids(kept, passing.place.kind).changed
+    assert passing.opted_out(passing.place, passing.alice) == [False, True]
+
+
+def test_that_an_earlier_way_back_put_behind_under_the_number_of_the_next_entry_stays_there(passing):
+    """Which an older release may have entered since."""
+    kept = passing.keeps()
+    passing.ends("released")
+    passing.enters(kept)
+    found = []
+
+    def goes_back_as_before(tx):
+        goes_back(tx)
+        [apart] = stays_apart(tx)
+        tx.db.execute("UPDATE side SET seq = ? WHERE place = ?", (tx.size, apart.place))
+        put_side(tx.db, apart.place + 1, tx.size, [], 0, 1, entered=True)
+        before = [*all_sides(tx.db)]
+        schema.FILLED[schema.BOUNCES](tx.db)
+        found.extend([before, [*all_sides(tx.db)]])
+        raise Undone
+
+    with pytest.raises(Undone):
+        passing.story.do(goes_back_as_before)
+    assert found[0] == found[1]

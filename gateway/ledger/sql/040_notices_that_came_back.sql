@@ -1,1 +1,2 @@
 -- From here on it is told that a notice came back, and nobody counts as told by it any more.
+-- What stays by an entry lies with it again where a way back had put it behind all others (`schema.FILLED`).
