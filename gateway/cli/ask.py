@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -126,27 +126,30 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
     return f"{line}\n          shown: {shown.kind} {shown.version} ({shown.language})\n          | {text}"
 
 
-FORGOTTEN = "not known: it rested on somebody who was forgotten since, and is neither a yes nor a no"
+NOT_KNOWN = "not known: it rested on somebody who was forgotten since"
+FORGOTTEN = f"{NOT_KNOWN}, and is neither a yes nor a no"
 
 
 def _stood(then: Rebuilt, as_json: bool) -> str:
     """What held at the moment, of all the records of the identifier together: a no of any of them is a no."""
-    states = said_by(then.standings, CHOOSABLE, then.forgotten.purposes)
+    states, lost = said_by(then.standings, CHOOSABLE, then.forgotten.purposes), then.forgotten
     ages = [standing.age_band for standing in then.standings if standing.age_band]
     places = sorted({place for standing in then.standings for place in standing.places})
     if as_json:
         body = {"position": then.position, "standing": states, "age_bands": ages, "places": places}
-        body |= {"forgotten": True} if then.forgotten.purposes else {}
+        body |= {"age_bands": None} if lost.age else {}
+        body |= {"forgotten": True} if lost.purposes or lost.age else {}
         return orjson.dumps(body).decode()
-    held = [
-        f"{word}: {', '.join(names)}"
-        for word in ("opted_out", "opted_in")
-        if (names := [name for name, state in states.items() if state == word])
-    ]
-    if lost := [name for name, state in states.items() if state == "unknown"]:
-        held.append(f"{', '.join(lost)}: {FORGOTTEN}")
-    held = [*(held or ["nothing was chosen"]), *([f"said to be in {', '.join(places)}"] if places else [])]
+    held = [*(_chosen(states) or ["nothing was chosen"]), *([f"how old they were: {NOT_KNOWN}"] if lost.age else [])]
+    held += [f"said to be in {', '.join(places)}"] if places else []
     return f"after {then.position} entries: {'; '.join(held)}"
+
+
+def _chosen(states: Mapping[str, str]) -> list[str]:
+    """What was said to which purposes, and of which nobody knows it any more."""
+    named = {word: ", ".join(name for name, state in states.items() if state == word) for word in states.values()}
+    told = [f"{word}: {named[word]}" for word in ("opted_out", "opted_in") if word in named]
+    return [*told, *([f"{named['unknown']}: {FORGOTTEN}"] if "unknown" in named else [])]
 
 
 OUTCOMES = {"sent": "sent", "possible": "may have been sent", "unknown": "nobody can tell whether it arrived"}

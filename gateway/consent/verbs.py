@@ -546,8 +546,7 @@ class Consent:
         found = await asyncio.to_thread(history.standings_at, store, keys, moment)
         beside = await asyncio.to_thread(history.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
-        lost, other = found.forgotten, beside.forgotten if beside else history.NOT_FORGOTTEN
-        forgotten = history.Forgotten(lost.purposes | other.purposes, lost.beside or other.beside)
+        forgotten = found.forgotten.joined(beside.forgotten) if beside else found.forgotten
         return replace(found, standings=(*found.standings, *tightening), forgotten=forgotten)
 
     async def access(

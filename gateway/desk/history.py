@@ -224,11 +224,16 @@ SELECT max(seq) FROM (
 
 class Forgotten(NamedTuple):
     """What nobody knows any more of an earlier day, for whoever rebuilds it. `purposes`: whether they were denied;
-    `beside`: how old somebody was, what they had been told, or which grants had ended.
+    `age`: how old somebody was; `beside`: what they had been told, or which grants had ended.
     """
 
     purposes: frozenset[Purpose] = frozenset()
+    age: bool = False
     beside: bool = False
+
+    def joined(self, other: "Forgotten") -> "Forgotten":
+        """With what is not known of another name of theirs."""
+        return Forgotten(self.purposes | other.purposes, self.age or other.age, self.beside or other.beside)
 
 
 NOT_FORGOTTEN = Forgotten()
@@ -283,11 +288,12 @@ def _forgotten(kept: Collection[Kept], standings: Collection[Standing]) -> Forgo
     noes = {said.purpose for said in kept if isinstance(said, KeptNo | KeptEnd)} - denied
     noes |= {said.grant.purpose for said in kept if isinstance(said, KeptRevoked)} - denied
     lost = noes | {said.purpose for said in kept if isinstance(said, KeptEnd) and said.no}
-    if any(isinstance(said, KeptAge) for said in kept):  # a child's own yes is none
+    age, *beside = (any(isinstance(said, each) for said in kept) for each in (KeptAge, KeptNotice, KeptRevoked))
+    if age:  # a child's own yes is none
         lost |= {each for each in CHOOSABLE if any(standing.opted_in(each) for standing in standings)}
     if not lost.isdisjoint(SIGNAL_PURPOSES):
         lost |= {Purpose.THIRD_PARTY_MARKETING} - denied  # a sale, whatever its name (R21)
-    return Forgotten(frozenset(lost), any(isinstance(said, KeptAge | KeptNotice | KeptRevoked) for said in kept))
+    return Forgotten(frozenset(lost), age, any(beside))
 
 
 def _kept_since(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now: int) -> list[Kept]:

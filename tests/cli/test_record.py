@@ -12,7 +12,7 @@ from support import inside
 from support.people import GAID, named, phone
 
 from gateway.app.composition import open_house
-from gateway.cli.ask import FORGOTTEN
+from gateway.cli.ask import FORGOTTEN, NOT_KNOWN
 from gateway.cli.root import group
 from gateway.desk.documents import NOTICE, Document
 from gateway.desk.forgetting.erasure import ErasureOrder
@@ -124,34 +124,64 @@ def test_an_auditor_sees_what_stood_and_what_was_shown_at_a_moment(run, folder):
     assert rows[-1]["standing"]["profiling"] == "opted_out"
 
 
-def test_an_auditor_is_told_where_what_stood_rested_on_somebody_forgotten_since(run, folder):
-    noon = datetime.now(UTC) - timedelta(days=3)
+def lived_with(folder, noon, says):
+    """What somebody's account says at a moment, and that two days later it is forgotten; a gaid of theirs is linked."""
 
     def house_at(at, act):
         with open_house(folder, inside.settings(), clock=lambda: at) as house:
             account, mine = house.consent.people.name([named("account", "jane"), named("gaid", GAID)]).subjects
             asyncio.run(act(house.consent, account, mine))
 
-    async def says_no(consent, account, mine):
+    async def begins(consent, account, mine):
         await consent.link(account, [mine], Span(milliseconds(noon)))
-        await consent.choose([account], Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", noon))
+        await says(consent, account)
 
     async def forgets(consent, account, _):
         await consent.erase(ErasureOrder(Erasing.UNLINK, [account], consent.clock()))
 
-    house_at(noon, says_no)
-    between = (noon + timedelta(days=1)).strftime("%Y-%m-%d")
+    house_at(noon, begins)
+    yield (noon + timedelta(days=1)).strftime("%Y-%m-%d")
+    house_at(noon + timedelta(days=2), forgets)
+    yield ""
+
+
+def test_an_auditor_is_told_where_what_stood_rested_on_somebody_forgotten_since(run, folder):
+    async def no(consent, account):
+        await consent.choose([account], Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", consent.clock()))
+
+    life = lived_with(folder, datetime.now(UTC) - timedelta(days=3), no)
+    between = next(life)
     assert "opted_out: sale" in run("history", "--at", between, *ME)[1]
     assert explained(run, "--at", between)[1].startswith("denied")
-    house_at(noon + timedelta(days=2), forgets)
+    next(life)
     assert f"sale, sharing, targeted_ads, third_party_marketing: {FORGOTTEN}" in run("history", "--at", between, *ME)[1]
     told = json.loads(run("history", "--json", "--at", between, *ME)[1].splitlines()[-1])
     assert (told["forgotten"], told["standing"]["sale"], told["standing"]["profiling"]) == (True, "unknown", "none")
+    assert told["age_bands"] == []
     code, text = explained(run, "--at", between)
     assert (code, text.splitlines()[:2]) == (1, [FORGOTTEN, "of what is left:"])
     code, text = explained(run, "--json", "--at", between)
     assert (code, json.loads(text)["allowed"], json.loads(text)["forgotten"]) == (1, None, True)
     assert "opted_out: sale" in run("history", "--at", datetime.now(UTC).strftime("%Y-%m-%d"), *ME)[1]
+
+
+def test_an_auditor_is_told_where_how_old_somebody_was_rested_on_somebody_forgotten_since(run, folder):
+    async def young(consent, account):
+        await consent.say_age([account], "under_13")
+
+    def stood(at):
+        told = json.loads(run("history", "--json", "--at", at, *ME)[1].splitlines()[-1])
+        return told["age_bands"] and {*told["age_bands"]}, told.get("forgotten")
+
+    life = lived_with(folder, datetime.now(UTC) - timedelta(days=3), young)
+    between = next(life)
+    assert stood(between) == ({"under_13"}, None)
+    next(life)
+    assert stood(between) == (None, True)
+    assert run("history", "--at", between, *ME)[1].endswith(f"nothing was chosen; how old they were: {NOT_KNOWN}\n")
+    code, text = explained(run, "--json", "--at", between)
+    assert (code, json.loads(text)["allowed"], json.loads(text)["forgotten"]) == (1, None, True)
+    assert stood(datetime.now(UTC).strftime("%Y-%m-%d")) == ({"under_13"}, None)
 
 
 def test_an_auditor_sees_that_a_parents_yes_was_over_at_thirteen(run, folder):
