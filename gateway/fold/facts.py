@@ -117,13 +117,13 @@ def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
 
 
 def _reached(slate: Slate, record: Record, at: int | None = None, *, had: bool = False) -> set[bytes]:
-    """The names of an identifier; of an account all that it has. `had`: also what it had, unless that was given back
-    since, by which whatever lay there went.
+    """The names of an identifier; of an account all that it has. `had`: also what it had, whoever claims it now, unless
+    that was given back since, by which whatever lay there went.
     """
     found = family(slate, record.key)
     for member in slate.row(record.key).members:
         edge = slate.edge(record.key, member)
-        if edge.carries(at) or (had and not edge.claimed and edge.begun >= slate.row(member).since):
+        if edge.carries(at) or (had and edge.whole >= slate.row(member).since):
             found |= family(slate, member)
     return found
 

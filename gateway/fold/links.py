@@ -35,7 +35,8 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
         end_link(slate, account, member, record.seq, facts=not (edge.claimed and said.claimed))
     revoke_over(slate, with_looser(slate, names))  # what came by the claim that was
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
-    slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
+    ended, whole = record.seq if over else NO_RECORD, edge.whole if said.claimed else record.seq
+    slate.put_edge(account, member, record.seq, ended=ended, whole=whole, **now)
     if over and not said.claimed:
         leave_facts(slate, account, member)
     elif not said.claimed:
@@ -120,8 +121,8 @@ def _go_on_from(slate: Slate, record: Record, form: bytes) -> None:
         before, now = slate.edge(form, member), slate.edge(account, member)
         if before.lives() and not (now.lives() and now.claimed <= before.claimed):
             revoke_over(slate, with_looser(slate, family(slate, member)))
-            begun = before._replace(begun=record.seq, past=NO_RECORD, up=now.up, down=now.down)
-            slate.put_edge(account, member, record.seq, **begun._asdict())
+            begun = before._replace(begun=record.seq, past=NO_RECORD, whole=max(before.whole, now.whole))
+            slate.put_edge(account, member, record.seq, **begun._replace(up=now.up, down=now.down)._asdict())
         for purpose, bit in bits_of(before.up):
             send_up(slate, account, member, {purpose: bit}, record.seq)
 

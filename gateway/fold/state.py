@@ -118,6 +118,7 @@ class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has ano
     claimed: bool = False  # by an app's word alone: nothing goes up
     begun: int = NO_RECORD  # the one by which it has it
     ended: int = NO_RECORD  # the one by which it has it no more
+    whole: int = NO_RECORD  # the last one by which it had it by more than an app's word; read by what came back
     past: int = NO_RECORD  # what had come before this record is in `down` already, for its date is over
     up: Bits = NOTHING  # what the member said; the account and all that it has; a yes of either
     down: Bits = NOTHING  # what stayed; the member; its yes, or the account's once back

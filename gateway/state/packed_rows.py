@@ -31,10 +31,10 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 10  # of the bytes
+FORMAT = 11  # of the bytes
 # The number of the fold's rules, those of its readings too: a state that another one made is not gone on with. Raised
 # with a version of the ledger, so that machines of two releases never answer from one ledger by two folds.
-FOLD = 7
+FOLD = 8
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 KEY_BYTES, EDGE_BYTES = 16, 32  # of a key, and of two
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never

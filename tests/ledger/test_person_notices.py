@@ -98,6 +98,16 @@ def test_a_notice_that_comes_back_told_nobody_whom_the_account_had_then(story, w
     assert days(account, device, app) == [None, None, DAY]
 
 
+def test_a_notice_that_comes_back_told_nobody_whom_an_app_claims_for_the_account_since(story, who, account, tell, days):
+    device = who("gaid", GAID)
+    story.links(account, device)
+    tell(account)
+    story.unlinks(account, device)
+    story.links(account, device, claimed=True)
+    tell(account, outcome=Told.BOUNCED)
+    assert days(account, device) == [None, None]
+
+
 def test_a_notice_that_comes_back_takes_nothing_from_who_has_the_number_since_it_was_given_back(
     story, who, account, tell, days
 ):

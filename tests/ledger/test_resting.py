@@ -225,6 +225,29 @@ def test_what_came_back_before_a_prune_told_nobody_after_it(sent):
     lives.db.close()
 
 
+@pytest.mark.parametrize("told", ["ann", "tablet"])
+def test_what_comes_back_behind_a_prune_told_nobody_whom_an_app_claims_for_the_account_since(told):
+    """Of the link by which the account had it nothing else may be left."""
+    lives = any_life.Lives()
+    tablet = any_life.THINGS.index("tablet")
+
+    def tells(who, outcome):
+        lives.now()
+        subject, day = lives.subjects[who], lives.at.date()
+        notices.note_told(lives.tx, subject, NoticeKind.PRIVACY, day, outcome, lives.at, bytes(16))
+
+    lives.gets(0, tablet, 1)
+    tells(told, Told.SENT)
+    lives.gives_up(0, tablet, 0)
+    lives.claims(0, tablet, 0)
+    cut(lives, lives.tx.size)
+    tells("ann", Told.BOUNCED)
+    key = lives.subjects["tablet"].key
+    standing, *_ = what_is_read(log_records.records_of(lives.db), [key], lives.now())[key]
+    assert (standing.told, different(lives)) == (None, [])
+    lives.db.close()
+
+
 def test_a_grant_that_a_later_link_ended_by_a_lists_no_is_there_again_once_the_list_takes_it_back():
     """It was given before the link by which the no came, and nobody asked again."""
     acts = [("grant", 6, 0, 0), ("is_listed", 0, 0, 0), ("gets", 0, 0, 1), ("gets", 0, 4, 1), ("gives_up", 0, 4, 0)]

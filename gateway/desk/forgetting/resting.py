@@ -248,7 +248,7 @@ def _row_numbers(row: KeyRow) -> Iterator[int]:
 
 
 def _edge_numbers(edge: LinkEdge) -> Iterator[int]:
-    yield from (edge.begun, edge.ended, edge.past)
+    yield from (edge.begun, edge.ended, edge.whole, edge.past)
     for _, bit in (*bits_of(edge.up), *bits_of(edge.down)):
         yield from _bit_numbers(bit)
 

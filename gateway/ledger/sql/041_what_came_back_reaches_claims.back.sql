@@ -1,0 +1,1 @@
+-- Nothing else lies there; the older release makes its state anew.

@@ -1,0 +1,1 @@
+-- From here on a notice that came back told nobody also of what an app claims that its account had before.
