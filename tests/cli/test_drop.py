@@ -45,7 +45,7 @@ from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
-REQUESTS, LISTED = (300_000, 25_000) if SOAK else (4_000, 6_000)
+REQUESTS, LISTED = (40_000, 12_000) if SOAK else (4_000, 6_000)
 NOW = datetime.now(UTC)
 DAY = f"{NOW:%Y%m%d}"
 EMAILS = f"{DAY}_4821_Email.csv"

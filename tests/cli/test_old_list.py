@@ -399,8 +399,8 @@ def test_a_real_run_by_a_pipe_names_its_lines_and_answers_by_its_exit_code(folde
 
 @pytest.mark.slow
 def test_ten_thousand_rows_with_faults_among_them_are_all_there(take, folder):
-    """One in four has no fault; what it is in is what it is out. In `make soak` they are thirty thousand."""
-    count, before = 30_000 if SOAK else 10_000, entries(folder)
+    """One in four has no fault; what it is in is what it is out. In `make soak` they are twenty thousand."""
+    count, before = 20_000 if SOAK else 10_000, entries(folder)
     faults = [(line, outcome) for name, (line, outcome, _) in FAULTS.items() if "megabyte" not in name]
     planted = {number: faults[number * 3 // 4 % len(faults)] for number in range(2, count + 2) if number % 4}
     people = (f"gaid,{GAID[:-12]}{number:012x},,,,".encode() for number in range(2, count + 2))

@@ -19,7 +19,7 @@ from support.wire import call, reasons
 from gateway.ledger import tree
 
 pytestmark = pytest.mark.slow
-CALLS = 10_000 if SOAK else 800
+CALLS = 4_000 if SOAK else 800
 FEW, ROUNDS = 200, 10  # for the control
 CLIENTS = 8
 ENTRIES = {"api": 3, "form": 2, "gpc": 3}  # a form is of the browser, too

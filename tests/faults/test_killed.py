@@ -19,7 +19,7 @@ from support.service import service
 from support.wire import call, reasons
 
 pytestmark = pytest.mark.slow
-ROUNDS, EACH = (20, 500) if SOAK else (3, 200)
+ROUNDS, EACH = (8, 400) if SOAK else (3, 200)
 HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
 WRITERS = 20
 IN_ONE = 3  # ids of one account

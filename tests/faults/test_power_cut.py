@@ -17,9 +17,9 @@ from gateway.keys.epochs import FILE as EPOCHS
 from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
-RECORDINGS, ACTS_OF_EACH = (6, 400) if SOAK else (1, 200)
-IMAGES = 100 if SOAK else 50  # a fault is seen in one of the first ten
-FEWER = 100 if SOAK else 15  # of a recording that looks for one thing more
+RECORDINGS, ACTS_OF_EACH = (3, 300) if SOAK else (1, 200)
+IMAGES = 70 if SOAK else 50  # a fault is seen in one of the first ten
+FEWER = 40 if SOAK else 15  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20
 SOME = 10
 LIVES = 5  # of a control, at most

@@ -19,7 +19,7 @@ from gateway.ledger.publisher import StoreBroken
 
 pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parent.parent
-TIMES = 4 if SOAK else 1  # images of a moment and two styles
+TIMES = 2 if SOAK else 1  # images of a moment and two styles
 LIVES = (  # from, to, how: see `swaps`
     (1, 1, "sync_folder"),
     (1, 5, "fdatasync"),

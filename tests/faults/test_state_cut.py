@@ -23,7 +23,7 @@ from gateway.state.environment import StateMark, StateRefused
 from gateway.state.upkeep import HostState
 
 pytestmark = pytest.mark.slow
-IMAGES = 800 if SOAK else 100
+IMAGES = 300 if SOAK else 100
 LATER = 10**13
 HERE = Path(__file__).parent.parent
 

@@ -20,8 +20,8 @@ from support.workload import Client, Promise, Promises
 
 pytestmark = pytest.mark.slow
 AT_ONCE = 50
-EACH = 2 if SOAK else 1  # images of a moment
-STEP = 3 if SOAK else 12  # of the moments of a start, of which there are hundreds
+EACH = 1  # image of a moment
+STEP = 4 if SOAK else 12  # of the moments of a start, of which there are hundreds
 DATABASE = "ledger.sqlite3"  # its own checkpoint comes once a second
 
 

@@ -1,6 +1,6 @@
 """Rows that are handed back through a real service, and through nginx with its buffers: whatever is cut, killed or
-stalls, each row comes at least once, nobody's after their no, and what is on record is true. SOAK=1: cut at each tenth
-of 5,000 lines, in ten lives of a gateway: each time that a job is posted again costs a little more than the last.
+stalls, each row comes at least once, nobody's after their no, and what is on record is true. SOAK=1: cut at each
+twentieth of 1,500 lines, in two lives of a gateway: each time that a job is posted again costs a little more than the last.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from support.service import service
 from gateway.client import Client
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, STEP, LIVES = (5000, 1000, 10, 2) if SOAK else (400, 80, 40, 1)
+ROWS, PEOPLE, STEP, LIVES = (1500, 300, 20, 2) if SOAK else (400, 80, 40, 1)
 MANY = 10_000 if SOAK else 1500
 TRIES = 3
 BUFFERED = """

@@ -19,7 +19,7 @@ from support.wire import ad_id_asked, answered
 
 pytestmark = pytest.mark.slow
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
-ROUNDS, CALLERS, PAUSE = (10, 6, 0.0) if SOAK else (1, 3, 0.05)  # seconds between two calls of one
+ROUNDS, CALLERS, PAUSE = (3, 6, 0.0) if SOAK else (1, 3, 0.05)  # seconds between two calls of one
 
 
 def is_allowed(port, number):

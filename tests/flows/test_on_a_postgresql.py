@@ -38,7 +38,7 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind, Unusable
 
 pytestmark = pytest.mark.slow
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
-KILLS, CALLERS = (20, 8) if SOAK else (2, 4)
+KILLS, CALLERS = (6, 8) if SOAK else (2, 4)
 
 
 def allowed(port, number):

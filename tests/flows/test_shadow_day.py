@@ -18,7 +18,7 @@ from gateway.cli.root import group
 from gateway.consent.decision_log import DecisionLog
 
 pytestmark = pytest.mark.usefixtures("noon")
-REQUESTS = 50_000 if SOAK else 1500
+REQUESTS = 15_000 if SOAK else 1500
 SEED = 24
 MOMENTS = {"stale", "store_unavailable"}
 

@@ -1,5 +1,5 @@
 """A sharing job of any length: no row leaves after its person's opt-out is effective, the memory is bounded, a job that
-stopped goes on. SOAK=1: 300,000 rows, and five hundred people opt out meanwhile.
+stopped goes on. SOAK=1: 60,000 rows, and three hundred people opt out meanwhile.
 """
 
 import socket
@@ -15,7 +15,7 @@ from support.receiver import Receiver
 from support.service import service
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, OUT, PAUSE = (300_000, 3000, 500, 0.1) if SOAK else (3000, 300, 60, 0.01)
+ROWS, PEOPLE, OUT, PAUSE = (60_000, 1500, 300, 0.05) if SOAK else (3000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 TURNS = 3  # of a control, at most
 POSTS = 5  # of one job, until it is whole

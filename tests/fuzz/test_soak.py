@@ -18,7 +18,7 @@ from support.fuzzing import TARGETS
 pytestmark = pytest.mark.slow
 HARNESS = Path(__file__).parent / "harness.py"
 SEEDS = HARNESS.parent / "seeds"
-SECONDS = int(os.environ.get("FUZZ_SECONDS") or (240 if SOAK else 6))
+SECONDS = int(os.environ.get("FUZZ_SECONDS") or (120 if SOAK else 6))
 FOUND = 77  # libFuzzer's exit code for an input that breaks the target
 
 

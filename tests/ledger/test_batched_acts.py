@@ -22,7 +22,7 @@ from gateway.terms import Erasing
 
 LENGTH = 60  # acts
 MOST = 8  # of one batch
-SEEDS = range(100 if SOAK else 3)
+SEEDS = range(20 if SOAK else 3)
 MANY = range(40)  # within which a fault is found
 LINKS = "SELECT seq, account, identifier, start, until, claimed, released, at FROM link_event ORDER BY turn"
 DATES = "SELECT l.seq, l.account, l.identifier, d.until FROM dated_link d JOIN link_event l USING (turn) ORDER BY turn"

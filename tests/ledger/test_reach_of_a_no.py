@@ -20,7 +20,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 
 LENGTH, EVERY, LATER = 160, 40, 10**6
-SEEDS = range(40 if SOAK else 3)
+SEEDS = range(12 if SOAK else 3)
 pytestmark = pytest.mark.slow
 
 

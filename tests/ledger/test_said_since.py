@@ -17,7 +17,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 
 LENGTH, EVERY = 160, 5
-SEEDS = range(40 if SOAK else 3)
+SEEDS = range(12 if SOAK else 3)
 
 
 def unnoticed(seed):

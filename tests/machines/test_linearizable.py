@@ -27,7 +27,7 @@ from gateway.app.workers import LOADS_WITHIN, LONGEST_PAUSE
 pytestmark = pytest.mark.slow
 
 SEEDS = range(1, 4) if SOAK else [1]
-SUBJECTS, OPERATIONS = (200, 10_000) if SOAK else (60, 3000)
+SUBJECTS, OPERATIONS = (120, 6000) if SOAK else (60, 3000)
 FEW = 12
 LIVES = 5  # of the control, at most
 ENTRIES = 10  # about so many a subject

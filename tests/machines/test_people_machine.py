@@ -6,7 +6,7 @@ on whatever that account has, until the same is opted in again; - no report or e
 somebody is shown of their own number or mailbox holds nothing that a holder before them said (R5); - who lifts every
 choice of their own is allowed again, where nobody else's choice stands.
 
-SOAK=1 runs fifteen hundred lives.
+SOAK=1 runs three hundred lives.
 """
 
 import pytest
@@ -145,7 +145,7 @@ class Lives(RuleBasedStateMachine):
         }
 
 
-Lives.TestCase.settings = lives(40, 1500, steps=30)
+Lives.TestCase.settings = lives(40, 300, steps=30)
 TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 

@@ -22,7 +22,7 @@ from support.wire import call
 
 pytestmark = pytest.mark.slow
 SEEDS = range(1, 4) if SOAK else [1]
-SUBJECTS, OPERATIONS, CHECKS = (150, 6000, 10_000) if SOAK else (40, 1600, 2600)
+SUBJECTS, OPERATIONS, CHECKS = (80, 3200, 5200) if SOAK else (40, 1600, 2600)
 WORKERS = {1: 2, 2: 4, 3: 2, 4: 4, 5: 2}  # by seed
 
 

@@ -11,7 +11,7 @@ on the same folder. Whatever happens:
 - every checkpoint that was ever signed is consistent with the newest, every receipt ever handed out still verifies, and
   so does the whole ledger.
 
-SOAK=1 runs a hundred and twenty lives.
+SOAK=1 runs twenty-four lives.
 """
 
 import contextlib
@@ -392,7 +392,7 @@ class Store(RuleBasedStateMachine):
         assert self.stands.events.keys() <= self.here.events().keys()
 
 
-LIVES = lives_of(6, 120, steps=25)
+LIVES = lives_of(6, 24, steps=25)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
 pytestmark = pytest.mark.slow
-STEP = 1 if SOAK else 9
+STEP = 3 if SOAK else 9
 MOST = 200  # bytes: more than a COMMIT or its answer has
 SAID = "SELECT count(*), count(DISTINCT request), count(DISTINCT key) FROM gateway_ledger.detail"
 

@@ -346,7 +346,7 @@ def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgr
         everybody.story(house)
         everybody.fill(house, 300, first=1000)
     before, luck = moving.content(made), random.Random(23)
-    for turn in range(20 if SOAK else 2):
+    for turn in range(6 if SOAK else 2):
         data, where, kills = tmp_path / f"data-{turn}", postgres_server.fresh_url(postgres), 0
         shutil.copytree(made, data)
         shutil.copytree(tmp_path / "data.checkpoints", tmp_path / f"data-{turn}.checkpoints")
@@ -369,7 +369,7 @@ def test_killed_at_each_call_of_the_last_steps_it_is_finished(tmp_path, postgres
         everybody.story(house)
     before = moving.content(made)
     every = dies(lambda: move_a_copy(made, postgres, tmp_path, 0), 0)
-    for at in range(every - 1, every - (200 if SOAK else 40), -7 if not SOAK else -1):
+    for at in range(every - 1, every - 200, -4):
         where = postgres_server.fresh_url(postgres)
         data = a_copy(made, tmp_path, at)
         assert not dies(lambda where=where, data=data: moving.move(data, where), at)

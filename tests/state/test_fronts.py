@@ -14,7 +14,7 @@ from gateway.state.packed_rows import BEGINNING, STANDS, tail_of, unpack_edge
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 
-UNIVERSES, LENGTH = 40 if SOAK else 6, 150
+UNIVERSES, LENGTH = 18 if SOAK else 6, 150
 
 
 def wrong_fronts(state):

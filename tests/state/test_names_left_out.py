@@ -29,7 +29,7 @@ from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 from gateway.terms import Purpose
 
-LENGTH, UNIVERSES = 60, 60 if SOAK else 10
+LENGTH, UNIVERSES = 60, 24 if SOAK else 10
 HASHED = {
     "hashed": named("ad_id_sha256", sha256(GAID.encode()).hexdigest()),
     "hashed bare": named("ad_id_md5", md5(GAID.replace("-", "").upper().encode()).hexdigest()),

@@ -17,7 +17,7 @@ from gateway.web.api.check_answer import Answering
 from gateway.web.api.check_plans import CheckPlan, CheckPlans
 from gateway.web.shell import wire
 
-QUESTIONS = 80_000 if SOAK else 800 if QUICK else 4_000
+QUESTIONS = 20_000 if SOAK else 800 if QUICK else 4_000
 UNTIL_FOUND = 4_000  # questions in which each fault has to be seen
 
 
