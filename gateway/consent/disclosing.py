@@ -324,15 +324,12 @@ class HandedOver:
         return [(name if name in ours else UNNAMED, word) for name, word in tells]
 
     def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]) -> list[Counted]:
-        """A row each, an entry each, as of when it was announced. What it would count as otherwise, where it may go; of
-        whom else a row names as nothing more.
-        """
+        """A row each, an entry each, as of when it was announced. What it would count as otherwise, where it may go."""
         found = []
         for decision, text, left in read.intended:
             one = counted(decision, UNKNOWN)
             read.tells.append((decision.recipient, INTENDED))
-            others = {key for each in left for key in (each.named, *each.keys)} - {one.key}
-            found += [] if text in withdrawn else [one, *(replace(one, key=key, count=0) for key in sorted(others))]
+            found += [] if text in withdrawn else [one]
             if not gone.is_gone(one):
                 row = Intended(text, decision.key, decision.classes, tuple(left))
                 purposes = [Purpose(word) for word in decision.purposes]
@@ -380,7 +377,12 @@ class HandedOver:
         return self._count(tx, ones, (), HandedGone(tx, tx.size, skew=0), at)
 
     def _count(
-        self, tx: Transaction, ones: Sequence[Counted], announced: Sequence[Counted], gone: HandedGone, at: datetime
+        self,
+        tx: Transaction,
+        ones: Sequence[Counted],
+        announced: Sequence[Counted],
+        gone: HandedGone,
+        at: datetime,
     ) -> list[Counted]:
         """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
         written, of_nobody = list[Counted](), [each for each in announced if gone.is_gone(each)]
@@ -389,12 +391,12 @@ class HandedOver:
         if written or of_nobody:
             disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
         late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced) if _arrived(each)}
-        return tell_late(tx, [(each, each.count > 0 and gone.is_gone(each)) for each in late.values()], at)
+        return tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
 
 
 def _arrived(one: Counted) -> bool:
     """Whether its recipient may have something by it."""
-    return one.count >= 0 and one.outcome in ARRIVED
+    return one.count > 0 and one.outcome in ARRIVED
 
 
 BATCH = 1_000  # rows of one entry

@@ -61,9 +61,7 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One more, or one less, of a person at a recipient; none where it counts under another's key. `at`: Unix
-    milliseconds.
-    """
+    """One more, or one less, of a person at a recipient. `at`: Unix milliseconds."""
 
     key: bytes = field(repr=False)
     recipient: str

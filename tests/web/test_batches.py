@@ -295,14 +295,6 @@ async def test_a_recipient_that_was_sent_something_before_a_no_and_is_known_of_a
     assert told(beside.folder) == [("advertisers", "opt_out")]
 
 
-async def test_of_an_announced_send_the_no_of_whomever_else_it_named_is_told_too(keyed, beside):
-    number = named("phone", phone(5))
-    line = beside.announced(ME, others=[number])
-    await choose(keyed, number)
-    await beside.hand_over(line)
-    assert (told(beside.folder), await outcomes(keyed, "untold")) == ([("advertisers", "opt_out")], 0)
-
-
 @pytest.mark.parametrize("together", [True, False])
 async def test_of_an_announced_send_that_the_replica_withdrew_itself_nobody_is_told(keyed, beside, together):
     """No caller had its id, so that no other word of it comes."""
