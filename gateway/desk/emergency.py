@@ -159,11 +159,13 @@ class Emergency:
             return True
 
     def open_anew(self) -> None:
-        """With each proof, before it looks: what `lies` looks at from now on is the file that is there."""
+        """With each proof, before it looks: what `lies` looks at from then on is the file that is there. Raises
+        OSError.
+        """
         try:
             if self._opened_file is None or not self._opened_file.is_at(self.path):
                 self._opened_file = OpenedFile(self.path)
-        except OSError:  # nothing can be kept in it
+        except (FileNotFoundError, NotADirectoryError):
             self._opened_file = None
         if self._instead is not None:
             self._instead.open_anew()
@@ -371,7 +373,10 @@ Entered = bool | EntryUnread | None  # of a request: whether it was news; why it
 
 def what_waits(emergency: Emergency) -> str:
     """Why no answer is fresh, for the watch; empty where nothing waits."""
-    emergency.open_anew()
+    try:
+        emergency.open_anew()
+    except OSError:  # what cannot be looked at may hold something
+        return WAITS
     if not emergency.waiting():
         return ""
     return UNENTERED.format(why=emergency.unentered) if emergency.unentered else WAITS

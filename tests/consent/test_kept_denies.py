@@ -4,8 +4,10 @@ without any proof between: none comes here unless a test asks for it.
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
+import shutil
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -164,6 +166,14 @@ def test_what_is_left_in_a_file_that_was_written_anew_denies(workers):
     assert told(workers, others) == [DENIED, OUT]
     prove(workers.first)
     assert told(workers, others) == [OUT, OUT]
+
+
+def test_in_a_file_that_cannot_be_opened_something_may_lie(workers, monkeypatch):
+    """Another one took its place, and this process has no descriptor left."""
+    path = workers.file.path
+    shutil.copy(path, path.with_name("other")).replace(path)
+    monkeypatch.setattr(emergency.os, "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "too many")))
+    assert emergency.what_waits(workers.file) == emergency.WAITS
 
 
 @pytest.mark.parametrize("mended", ["emptied", "taken away", "another one"])
