@@ -402,14 +402,16 @@ class Effectiveness:
         after = await (self._leases.settled if settle else self._leases.latest)(position)
         return accepted, accepted + timedelta(seconds=after) + self._within
 
-    async def passed(self, said: datetime, shared: datetime | None, patience: timedelta) -> bool:
+    async def passed(
+        self, said: datetime, shared: Callable[[], Awaitable[datetime | None]], patience: timedelta
+    ) -> bool:
         """Whether what is on record, and was said at a moment, is effective. It may have been entered much later, kept
         beside until then, and nothing tells when: so a whole window is waited for behind whoever answers from before.
-        A file's is too long for that: none was made later than what was shared last before it was entered (`shared`,
-        the minute). What would take longer than `patience` beside those is not waited for.
+        A file's is too long for that: none was made later than what was shared last before it was entered (`shared`
+        looks up the minute). What would take longer than `patience` beside those is not waited for.
         """
-        files = self._within > self._window
-        since = max(said, shared + MINUTE) if shared and files else said
+        last = await shared() if self._within > self._window else None
+        since = max(said, last + MINUTE) if last else said
         left = since + self._within - self._clock()
         if left > patience or not await self._leases.settles(patience.total_seconds()):
             return False

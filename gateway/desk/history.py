@@ -149,19 +149,22 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
     ]
 
 
-SHARED_AHEAD = (
-    "SELECT body FROM entry WHERE seq = (SELECT max(seq) FROM disclosure_batch"  # noqa: S608 - ours
-    f" WHERE seq < (SELECT max(d.seq) FROM detail d WHERE {OF_REQUEST}))"
-)
+LOOKED_BACK = 5_000  # five batches of a replica, each announced send an entry
+# Not the last one's alone: what a replica announced and hands over late is dated as of its answer.
+SHARED_AHEAD = f"""
+SELECT max(json_extract(CAST(body AS TEXT), '$.t')) FROM entry WHERE seq IN (
+  SELECT seq FROM disclosure_batch WHERE seq < (SELECT max(d.seq) FROM detail d WHERE {OF_REQUEST})
+  ORDER BY seq DESC LIMIT {LOOKED_BACK})
+"""  # noqa: S608 - ours
 
 
 async def shared_ahead(folder: Path, request: bytes) -> datetime | None:
-    """The minute of the last entry of what left for anybody that lies ahead of a request's own: it was entered no
-    earlier, whenever it was said. None: there is none, or it was pruned, so long ago is it.
+    """The latest minute of the last entries of what left for anybody that lie ahead of a request's own: it was entered
+    no earlier, whenever it was said. None: there is none, or they were pruned, so long ago is it.
     """
     async with _reader(folder) as db:
-        rows = [*await db.execute_fetchall(SHARED_AHEAD, (request,))]
-    return datetime.fromisoformat(json.loads(rows[0][0])["t"]) if rows else None
+        [[latest]] = await db.execute_fetchall(SHARED_AHEAD, (request,))
+    return datetime.fromisoformat(latest) if latest else None
 
 
 @dataclass(frozen=True, slots=True)

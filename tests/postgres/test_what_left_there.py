@@ -1,5 +1,7 @@
 """What left is asked for a chunk at a time on either engine, with the same answers."""
 
+import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,13 +9,14 @@ from support import inside, postgres_server
 from support.people import gaid, named
 
 from gateway.app.composition import open_house
-from gateway.desk import disclosures, recipient_holdings
+from gateway.desk import disclosures, history, recipient_holdings
 from gateway.desk.disclosures import Acknowledged, Counted, Intended, hash_of
+from gateway.desk.kept_request import KeptRequest
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import got_under
 from gateway.ledger.acts import records
-from gateway.ledger.subjects import milliseconds
-from gateway.terms import Purpose
+from gateway.ledger.subjects import Choice, milliseconds
+from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow
 AT = datetime.now(UTC)
@@ -84,3 +87,27 @@ def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
     assert [tuple(each) for each in kept] == [(2, 26), (1, 13), (0, 1), (1, 13), (0, 0)], "once for each of its names"
     assert late == [2, 0, b"r1", 1, 0]
     assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]
+
+
+def shared_last(folder):
+    """Ahead of a no, by entries of which the last one is dated back and the first as of now."""
+    with open_house(folder, inside.settings(), dev=True) as house:
+        [mine] = house.consent.people.name([named("gaid", gaid(1))]).subjects
+        kept = KeptRequest(os.urandom(16), (mine,), Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", AT))
+
+        def act(tx):
+            for name, at in (("r1", AT), ("r2", AT - timedelta(hours=3))):
+                disclosures.intend(tx, "teemo", [Purpose.SALE], [Intended(name, mine.key, ("ad_id",))], at)
+            kept.enter(tx)
+            disclosures.intend(
+                tx, "teemo", [Purpose.SALE], [Intended("r3", mine.key, ("ad_id",))], AT + timedelta(hours=1)
+            )
+
+        house.writer.submit(act).result()
+        of_nobody = asyncio.run(history.shared_ahead(folder, os.urandom(16)))
+        return asyncio.run(history.shared_ahead(folder, kept.request)), of_nobody
+
+
+def test_the_minute_of_what_was_shared_last_is_told_there_as_in_a_file(postgres, tmp_path):
+    there = shared_last(postgres_server.installed(postgres, tmp_path / "there"))
+    assert there == shared_last(inside.install(tmp_path / "here")) == (AT.replace(second=0, microsecond=0), None)

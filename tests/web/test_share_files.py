@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import inside
+from support.handed import Beside
 from support.people import gaid, named
 
 from gateway.app.composition import open_house
@@ -204,11 +205,15 @@ async def test_an_opt_out_is_effective_when_the_last_file_made_before_it_is_over
 
 
 async def test_a_page_of_a_no_that_was_entered_late_waits_for_files_that_were_made_until_then(tmp_path):
-    """As by another machine, while this one kept it beside."""
+    """As by another machine, while this one kept it beside. A replica hands over since what it announced long before."""
     clock, late = Clock(), timedelta(minutes=14)
     async with gateway(tmp_path, clock) as client:
         await post(client, *map(row, range(5)))
         await sealed(client)
+        beside = await asyncio.to_thread(Beside, tmp_path / "data", client)
+        await beside.look()
+        taken = await beside.hand_over(beside.announced(named("gaid", gaid(6)), at=clock() - timedelta(hours=3)))
+        assert taken["unread"] == 0
         clock.ahead -= late
         answer = await client.post("/privacy-choices", data={"action": "opt_out"})
         for passed, title in ((15.1, "Your request was received"), (30.1, "Opt-Out Request Honored")):

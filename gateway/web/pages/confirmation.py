@@ -14,6 +14,7 @@ before them.
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -106,7 +107,7 @@ class Confirmation:
 
     async def _until_effective(self, name: str, at: datetime) -> bool:
         """Waits for replicas, and a send window from there, which is shorter than a page takes to be read."""
-        shared = await history.shared_ahead(self._folder, seals.unb64(name))
+        shared = partial(history.shared_ahead, self._folder, seals.unb64(name))
         return await self._consent.effectiveness.passed(at, shared, MOST_WAITING)
 
     def _here(self, visitor: Visitor, purposes: Sequence[Purpose]) -> bytes | None:
