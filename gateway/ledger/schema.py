@@ -31,6 +31,7 @@ from gateway.ledger.side import (
     records_within,
     remake_mentions,
     remove_mentions,
+    tell_bounces,
 )
 
 FILE = "ledger.sqlite3"
@@ -262,7 +263,9 @@ def _put_behind(db: sqlite3.Connection, seq: int, side: PackedSide, records: Seq
 def put_beside_entries(db: sqlite3.Connection) -> None:
     """The other way: what stays by an entry lies with it again, so that an earlier day is told as it was, a later yes
     holds, and a void takes both. What an older `leave_entries_alone` put behind has no entry's number, and stays there.
+    So it is told again that a notice came back.
     """
+    tell_bounces(db)
     after = 0
     while rows := db.execute(APART, (after,)).fetchall():
         for after, seq, apart, place, packed in rows:

@@ -21,6 +21,7 @@ import sqlite3
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -180,6 +181,13 @@ STRAY = (
     " OR run NOT IN (SELECT run FROM mention_run) LIMIT 1"
 )
 SIDES = "SELECT place, seq, packed FROM side WHERE place > ? ORDER BY place LIMIT ?"
+REWRITE = "UPDATE side SET packed = ? WHERE place = ?"
+CAME_BACK = """
+SELECT s.seq, s.place, s.packed, t.notice, t.day, d.key, d.kind = 'account', h.peppers
+FROM told_event t JOIN detail d ON d.seq = t.seq JOIN side s ON s.seq = t.seq AND s.entered CROSS JOIN head h
+WHERE t.outcome = 'bounced' AND t.seq > ? AND (EXISTS (SELECT 1 FROM entry e WHERE e.seq = t.seq)
+OR EXISTS (SELECT 1 FROM restated x WHERE x.of = t.seq)) ORDER BY t.seq LIMIT ?
+"""
 
 
 class Led(NamedTuple):
@@ -431,6 +439,23 @@ def as_rows(db: sqlite3.Connection) -> None:
     """For an older gateway (`schema.take_back`): each a row of the table that it has."""
     for each in _told(db):
         db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?, ?)", sorted(map(read_mention, each)))
+
+
+def tell_bounces(db: sqlite3.Connection) -> None:
+    """The other way for whom a notice came back to: an older gateway tells it for reports alone (`schema.FILLED`)."""
+    after = -1
+    while rows := db.execute(CAME_BACK, (after, READ)).fetchall():
+        waiting = set[bytes]()
+        for after, place, packed, notice, day, key, is_account, peppers in rows:
+            with suppress(SideUnreadable):
+                said = records_within(after, side := read_side(packed))
+                if all(isinstance(each.said, told.NamesLearnt) for each in said):
+                    said.append(Record(after, side.at, key, told.NoticeBounced(notice, day), bool(is_account)))
+                    db.execute(REWRITE, (pack_side(said, side.at, peppers), place))
+                    waiting |= pack_mentions(place, mentioned(said[-1])) - pack_mentions(
+                        place, chain.from_iterable(map(mentioned, said[:-1]))
+                    )
+        add_mentions(db, waiting)
 
 
 def _told(db: sqlite3.Connection) -> Iterator[set[bytes]]:

@@ -9,6 +9,12 @@ from support.people import GAID, IDFV, email, phone
 from gateway.desk import notices
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.fold.state import Slate
+from gateway.ledger import schema
+from gateway.ledger.acts.folded_people import folded_alone
+from gateway.ledger.audit import verify
+from gateway.ledger.log_records import all_sides
+from gateway.ledger.side import all_mentions, sum_of_mentions
 from gateway.terms import Erasing, NoticeKind, Told
 
 DAY = date(2026, 11, 20)
@@ -45,6 +51,51 @@ def test_a_notice_that_bounced_is_recorded_and_told_nobody(story, who, tell):
     tell(mail, outcome=Told.BOUNCED)
     assert story.standing(mail).told is None
     assert [leaf["e"] for leaf in story.leaves()] == ["told"]
+
+
+def test_a_notice_that_came_back_told_nobody_once_its_ledger_was_taken_back_and_brought_up_to_date(
+    story, who, account, tell
+):
+    """Whoever was sent it again since was told; so is whoever asks after the mailbox by another of its names."""
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    tell(mail, outcome=Told.BOUNCED)  # with which its names are learnt
+    story.links(account, device)
+    for each in (account, mail):
+        tell(each)
+        tell(each, outcome=Told.BOUNCED)
+    tell(mail)
+
+    def told(tx):
+        slate = Slate(folded_alone(tx.db, {each.key for each in (account, device, mail)}).get)
+        return [slate.row(each.key).told for each in (account, device, mail)]
+
+    def goes_back_and_forth(tx):
+        before = [*all_sides(tx.db)], {*all_mentions(tx.db)}
+        schema.EMPTIED[schema.BOUNCES](tx.db)
+        assert told(tx) == [{NoticeKind.PRIVACY: DAY.toordinal()}] * 3, "an older release tells so"
+        schema.FILLED[schema.BOUNCES](tx.db)
+        assert ([*all_sides(tx.db)], {*all_mentions(tx.db)}) == before
+        assert sum_of_mentions(tx.db) == sum(map(hash, all_mentions(tx.db)))
+        found = verify.examine(tx.db, lambda _: None, tx.persons).different
+        assert [each for each in found if "told" in each] == []
+        return told(tx)
+
+    assert story.do(goes_back_and_forth) == [{}, {}, {NoticeKind.PRIVACY: DAY.toordinal()}]
+
+
+def test_of_a_notice_that_came_back_nothing_is_told_of_whoever_was_unlinked(story, account, tell):
+    tell(account)
+    tell(account, outcome=Told.BOUNCED)
+    order = ErasureOrder(Erasing.UNLINK, (account,), story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+
+    def goes_back_and_forth(tx):
+        before = [*all_sides(tx.db)]
+        schema.EMPTIED[schema.BOUNCES](tx.db)
+        schema.FILLED[schema.BOUNCES](tx.db)
+        return before == [*all_sides(tx.db)]
+
+    assert story.do(goes_back_and_forth)
 
 
 @pytest.mark.parametrize("sent", [DAY, DAY - timedelta(days=9)])

@@ -1,2 +1,3 @@
 -- No row tells that a notice came back any more (`schema.EMPTIED`): whoever was told by it counts as told again, as in the older release.
--- What stays by an entry that was made late lies in a row of its own again, behind all others.
+-- What stays by an entry that was made late lies in a row of its own again, behind all others; of an
+-- entry that was voided it is gone for good, so that days before the void are told without it.

@@ -1,2 +1,3 @@
--- From here on it is told that a notice came back, and nobody counts as told by it any more.
--- What stays by an entry lies with it again where a way back had put it behind all others (`schema.FILLED`).
+-- From here on it is told that a notice came back, and nobody counts as told by it any more; also of what
+-- an older release reported of one (`schema.FILLED`).
+-- What stays by an entry lies with it again where a way back had put it behind all others.
