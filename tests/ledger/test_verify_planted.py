@@ -53,7 +53,7 @@ OTHERWISE = {
     "grants": {GrantName("acme", Purpose.SALE, DataClass.AD_ID, GrantKind.OPTED_IN): GrantGiven(3, "", None)},
     "places": ("US-OR",), "words": {"a": "adult"}, "since": 7, "targets": {X: 1}, "names": {X: 1}, "owners": {X: 1}, "looser": {X: 1},
     "box": X, "spellings": {X: 1}, "accounts": {X: 1}, "members": {X: 1}, "start": 7, "until": 7, "claimed": True,
-    "begun": 7, "ended": 7, "past": 7, "up": {Purpose.SALE: (NO,)}, "down": {Purpose.SALE: (NO,)},
+    "begun": 7, "ended": 7, "whole": 7, "past": 7, "up": {Purpose.SALE: (NO,)}, "down": {Purpose.SALE: (NO,)},
 }  # fmt: skip
 LAST_CHANGES, EDGE_CHANGE, STANDS = 16, 8, 1  # bytes that a row, and an edge, begin with; a flag in the next one
 

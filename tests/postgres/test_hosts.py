@@ -498,8 +498,8 @@ def test_one_that_is_compacted_meanwhile_takes_the_place_of_the_one_before(folde
         monkeypatch.setattr(HostState, "_compacted", meanwhile)
         unlink(0)
         second.keeper._tidies_at = 0.0
-        until(lambda: compacted and not second.keeper.state.waits and second.keeper._busy is None, "it is not made")
-        assert second.keeper.state._held is compacted[0]
+        until(lambda: compacted and second.keeper.state._held is compacted[0], "it is not put in force")
+        until(lambda: second.keeper._busy is None, "it is made on")
         assert [word(second, number) for number in (0, 1, 3)] == [word(first, number) for number in (0, 1, 3)]
 
 
