@@ -59,7 +59,7 @@ NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
 UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
 UNNAMED = "unknown"  # what recipients are counted as that none of our own registries ever named
 OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
-WITHDRAWN = "withdrawn"  # a replica's own word of what it announced: nobody has its id, so that no other word comes
+WITHDRAWN = "withdrawn"  # who announced took it back: nobody has its id, so that no other word of it comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,13 +486,7 @@ class Disclosing(Deciding):
             self._tell(each.recipient, INTENDED, 1)
 
     async def _withdraw(self, going: Sequence[Made]) -> None:
-        def job(tx: Transaction) -> None:
-            for text, each in going:  # nobody has its id, so that no other word of it comes
-                disclosures.take_out(tx, each.recipient, [disclosures.hash_of(text)], 0)
-
-        await self._writer.commit(job)
-        for _, each in going:
-            self._tell(each.recipient, NOT_SENT, 1)
+        await self.report([OutcomeReport(text, WITHDRAWN) for text, _ in going])
 
     # --- what became of them ---
 
