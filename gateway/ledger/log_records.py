@@ -28,6 +28,7 @@ from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread, LedgerRefused
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import (
+    REWRITE,
     Mention,
     PackedSide,
     SideUnreadable,
@@ -47,7 +48,6 @@ from gateway.terms import Source
 NOBODY = b""  # the key of a record about no one: the void of a screen
 NUMBERS = "<{}Q"  # of entries, 8 bytes each
 SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
-REWRITE = "UPDATE side SET packed = ? WHERE place = ?"
 TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
 COLUMNS = "s.place, s.seq, s.entered, s.packed"
 AT_PLACES = f"SELECT {COLUMNS} FROM side s WHERE s.place IN ({{marks}}) ORDER BY s.place"  # noqa: S608 - ours

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +23,13 @@ from gateway.ledger.side import (
     Step,
     add_mentions,
     as_rows,
-    mentioned,
-    pack_mentions,
+    led_by,
     pack_side,
     read_side,
     records_within,
     remake_mentions,
     remove_mentions,
+    rewrite_side,
     tell_bounces,
 )
 
@@ -221,20 +220,7 @@ def _change_sides(db: sqlite3.Connection, change: Callable[[Record], Record | No
             with contextlib.suppress(SideUnreadable):  # of that `verify` tells
                 told = records_within(seq, side := read_side(packed))
                 if (left := [each for each in map(change, told) if each is not None]) != told:
-                    _put_again(db, after, side, told, left)
-
-
-def _put_again(
-    db: sqlite3.Connection, place: int, side: PackedSide, told: Sequence[Record], now: Sequence[Record]
-) -> None:
-    packed, were, are = pack_side(now, side.at, side.peppers), _led_by(place, told), _led_by(place, now)
-    db.execute("UPDATE side SET packed = ? WHERE place = ?", (packed, place))
-    remove_mentions(db, were - are)
-    add_mentions(db, are - were)
-
-
-def _led_by(place: int, records: Iterable[Record]) -> set[bytes]:
-    return pack_mentions(place, chain.from_iterable(map(mentioned, records)))
+                    rewrite_side(db, after, side, told, left)
 
 
 def leave_entries_alone(db: sqlite3.Connection) -> None:
@@ -249,7 +235,7 @@ def leave_entries_alone(db: sqlite3.Connection) -> None:
             with contextlib.suppress(SideUnreadable):
                 told = records_within(seq, side := read_side(packed))
                 if noes := [each for each in told if isinstance(each.said, KeptNo)]:
-                    _put_again(db, after, side, told, [each for each in told if each not in noes])
+                    rewrite_side(db, after, side, told, [each for each in told if each not in noes])
                     if voided is None:
                         _put_behind(db, seq, side, noes)
 
@@ -257,7 +243,7 @@ def leave_entries_alone(db: sqlite3.Connection) -> None:
 def _put_behind(db: sqlite3.Connection, seq: int, side: PackedSide, records: Sequence[Record]) -> None:
     packed = pack_side(records, side.at, side.peppers)
     [place] = db.execute(BEHIND, (seq, packed)).fetchone()
-    add_mentions(db, _led_by(place, records))
+    add_mentions(db, led_by(place, records))
 
 
 def put_beside_entries(db: sqlite3.Connection) -> None:
@@ -274,9 +260,9 @@ def put_beside_entries(db: sqlite3.Connection) -> None:
                 if noes and all(isinstance(each.said, KeptNo) for each in noes):
                     told = records_within(seq, side)
                     peppers = max(side.peppers, behind.peppers)  # a row that told nothing was not wrapped anew
-                    _put_again(db, place, side._replace(peppers=peppers), told, [*told, *noes])
+                    rewrite_side(db, place, side._replace(peppers=peppers), told, [*told, *noes])
                     db.execute("DELETE FROM side WHERE place = ?", (after,))
-                    remove_mentions(db, _led_by(after, noes))
+                    remove_mentions(db, led_by(after, noes))
 
 
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.

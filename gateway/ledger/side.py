@@ -441,21 +441,31 @@ def as_rows(db: sqlite3.Connection) -> None:
         db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?, ?)", sorted(map(read_mention, each)))
 
 
+def rewrite_side(
+    db: sqlite3.Connection, place: int, side: PackedSide, told_before: Iterable[Record], now: Sequence[Record]
+) -> None:
+    """A row of the log tells other records from here on, and what leads to it follows: for steps of a migration."""
+    were, are = led_by(place, told_before), led_by(place, now)
+    db.execute(REWRITE, (pack_side(now, side.at, side.peppers), place))
+    remove_mentions(db, were - are)
+    add_mentions(db, are - were)
+
+
+def led_by(place: int, records: Iterable[Record]) -> set[bytes]:
+    """What leads to a row of the log that tells these records."""
+    return pack_mentions(place, chain.from_iterable(map(mentioned, records)))
+
+
 def tell_bounces(db: sqlite3.Connection) -> None:
     """The other way for whom a notice came back to: an older gateway tells it for reports alone (`schema.FILLED`)."""
     after = -1
     while rows := db.execute(CAME_BACK, (after, READ)).fetchall():
-        waiting = set[bytes]()
         for after, place, packed, notice, day, key, is_account, peppers in rows:
             with suppress(SideUnreadable):
                 said = records_within(after, side := read_side(packed))
                 if all(isinstance(each.said, told.NamesLearnt) for each in said):
-                    said.append(Record(after, side.at, key, told.NoticeBounced(notice, day), bool(is_account)))
-                    db.execute(REWRITE, (pack_side(said, side.at, peppers), place))
-                    waiting |= pack_mentions(place, mentioned(said[-1])) - pack_mentions(
-                        place, chain.from_iterable(map(mentioned, said[:-1]))
-                    )
-        add_mentions(db, waiting)
+                    bounce = Record(after, side.at, key, told.NoticeBounced(notice, day), bool(is_account))
+                    rewrite_side(db, place, side._replace(peppers=peppers), said, [*said, bounce])
 
 
 def _told(db: sqlite3.Connection) -> Iterator[set[bytes]]:

@@ -23,8 +23,8 @@ from gateway.keys.person_keys import Vault
 from gateway.ledger.acts import links, office_acts, records
 from gateway.ledger.acts.office_acts import Belief, ListedRequest, ListPart
 from gateway.ledger.audit import verify
-from gateway.ledger.log_records import REWRITE, all_sides
-from gateway.ledger.side import pack_side
+from gateway.ledger.log_records import all_sides
+from gateway.ledger.side import REWRITE, pack_side
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Told
