@@ -42,10 +42,9 @@ from gateway.consent.decisions import (
 )
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
-from gateway.desk import disclosures, documents
-from gateway.desk.disclosures import DESPITE_NO, REPORTED_WITHIN, SENT, UNKNOWN, Counted, HandedGone, Intended, Numbered
-from gateway.desk.recipient_holdings import Left
-from gateway.desk.recipients_to_tell import tell_late
+from gateway.desk import disclosures, documents, handed_over
+from gateway.desk.disclosures import DESPITE_NO, REPORTED_WITHIN, SENT, UNKNOWN, Counted, Intended
+from gateway.desk.handed_over import AnnouncedFound, HandedGone, LateSend, Numbered, tell_late
 from gateway.keys.secret_files import wrap
 from gateway.ledger.acts.folded_people import SaidSince
 from gateway.ledger.errors import StoreUnavailable
@@ -141,7 +140,7 @@ def _mark_announced(tx: Transaction, recipient: str, row: bytes, outcome: str, a
     one for the row, whoever's it is.
     """
     late = disclosures.mark_outcome(tx, recipient, row, outcome, at)
-    return [UNTOLD] if tell_late(tx, [(each, False) for each in late], at) else []
+    return [UNTOLD] if tell_late(tx, [*map(LateSend, late)], at) else []
 
 
 def is_over(decision: Decision, said: datetime) -> bool:
@@ -215,10 +214,10 @@ class BatchTaken(NamedTuple):
 
 @dataclass(slots=True)
 class BatchReading:
-    """The outcome of one batch. `tells`: recipient, what became of it."""
+    """The outcome of one batch. `intended`: each with keys of all whom it names. `tells`: recipient, what became."""
 
     decisions: list[Decision] = field(default_factory=list)
-    intended: list[tuple[Decision, str, Sequence[Left]]] = field(default_factory=list)
+    intended: list[tuple[Decision, Intended, Sequence[bytes]]] = field(default_factory=list)
     unread: int = 0
     tells: list[tuple[str, str]] = field(default_factory=list)
 
@@ -264,14 +263,12 @@ class HandedOver:
             decision = self._decision(text, batch, now)
             if decision:
                 found.decisions.append(decision)
-        found.unread += len(batch.answers) - len(found.decisions)
         for each in batch.announced:
             decision = self._decision(each.decision, batch, now)
-            left = self._left(each, decision) if decision else None
-            if decision is None or left is None:
-                found.unread += 1
-            else:
-                found.intended.append((decision, each.decision, left))
+            send = self._send(each, decision) if decision else None
+            if decision and send:
+                found.intended.append((decision, *send))
+        found.unread += len(batch.answers) - len(found.decisions) + len(batch.announced) - len(found.intended)
         return found
 
     def _decision(self, text: str, batch: Batch, now: int) -> Decision | None:
@@ -284,7 +281,7 @@ class HandedOver:
             return None
         return replace(decision, at=min(decision.at, now)) if decision.recipient else None
 
-    def _left(self, announced: Announced, decision: Decision) -> Sequence[Left] | None:
+    def _send(self, announced: Announced, decision: Decision) -> tuple[Intended, Sequence[bytes]] | None:
         try:
             content, fresh = self._decisions.unbox(announced.decision, announced.box)
             told = json.loads(content)
@@ -292,19 +289,20 @@ class HandedOver:
             here = self._recipients.get(decision.recipient)
             recipient = here or Recipient(decision.recipient, Role.THIRD_PARTY, (), ())
             seen = here is None or told.get("seen") is True  # what goes by its map the replica alone can tell
-            return named(self._people, told["identifiers"], decision.classes, own, recipient, seen=seen)
+            left = named(self._people, told["identifiers"], decision.classes, own, recipient, seen=seen)
+            return Intended(announced.decision, decision.key, decision.classes, left), own
         except (NotOurs, ValueError, KeyError, TypeError):
             return None
 
     # --- in the writer's transaction ---
 
     def _write(self, tx: Transaction, batch: Batch, read: BatchReading, at: datetime) -> BatchTaken:
-        missing = disclosures.batches_missing(tx, batch.numbered, at)
+        missing = handed_over.batches_missing(tx, batch.numbered, at)
         if missing is None:
             return BatchTaken(again=True)
         lost, doubtful = batch.lost + read.unread, batch.doubtful or missing > 0
         if lost or doubtful:
-            disclosures.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
+            handed_over.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
         gone = HandedGone(tx, position)
         withdrawn = {each.decision for each in batch.reports if each.outcome == WITHDRAWN}
@@ -323,18 +321,21 @@ class HandedOver:
         ours = {*self._recipients, *documents.recipients_named(tx)}
         return [(name if name in ours else UNNAMED, word) for name, word in tells]
 
-    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]) -> list[Counted]:
-        """A row each, an entry each, as of when it was announced. What it would count as otherwise, where it may go."""
-        found = []
-        for decision, text, left in read.intended:
+    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]) -> AnnouncedFound:
+        """A row each, an entry each, as of when it was announced, of whoever is left of its people."""
+        found, others = AnnouncedFound(), list[LateSend]()
+        for decision, row, own in read.intended:
             one = counted(decision, UNKNOWN)
             read.tells.append((decision.recipient, INTENDED))
-            found += [] if text in withdrawn else [one]
-            if not gone.is_gone(one):
-                row = Intended(text, decision.key, decision.classes, tuple(left))
-                purposes = [Purpose(word) for word in decision.purposes]
-                answered = datetime.fromtimestamp(decision.at, UTC)
-                disclosures.intend(tx, decision.recipient, purposes, [row], answered, position=gone.position)
+            parted = gone.part(one, row, own)
+            if parted.row:
+                purposes, answered = [*map(Purpose, decision.purposes)], datetime.fromtimestamp(decision.at, UTC)
+                disclosures.intend(tx, decision.recipient, purposes, [parted.row], answered, position=gone.position)
+            if row.row_id not in withdrawn:
+                found.of_nobody += [] if parted.row else [one]
+                found.late += [*parted.gone, *parted.left[:1]]  # under whom it is on record: looked at in any case
+                others += parted.left[1:]
+        found.late += gone.known(others)
         return found
 
     def _said(self, tx: Transaction, batch: Batch, at: datetime, read: BatchReading) -> list[Counted]:
@@ -355,7 +356,7 @@ class HandedOver:
         ones = [row.one for row in rows]
         gone = HandedGone(tx, min(row.position for row in rows))
         if gone.erased_since:
-            return self._count(tx, ones, (), gone, at)
+            return self._count(tx, ones, AnnouncedFound(), gone, at)
         before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
         went = [
             (one, row.position)
@@ -365,33 +366,30 @@ class HandedOver:
         if not went:
             return []
         since = SaidSince(tx, min(position for _, position in went))
-        moved = [one for one, position in went if since.was_said(one.key, position)]
-        late = {(each.key, each.recipient, each.classes): each for each in moved}
-        return tell_late(tx, [(each, False) for each in late.values()], at)
+        return tell_late(tx, [LateSend(one) for one, position in went if since.was_said(one.key, position)], at)
 
     def count_said(self, tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
         """What callers said to this host, which may be an hour late. Whoever was erased or unlinked since the answer is
         on no record, and what went is to be deleted; whoever said no since is told of: when they did nobody knew that
         it had gone. Returns as `_count` does.
         """
-        return self._count(tx, ones, (), HandedGone(tx, tx.size, skew=0), at)
+        return self._count(tx, ones, AnnouncedFound(), HandedGone(tx, tx.size, skew=0), at)
 
     def _count(
         self,
         tx: Transaction,
         ones: Sequence[Counted],
-        announced: Sequence[Counted],
+        announced: AnnouncedFound,
         gone: HandedGone,
         at: datetime,
     ) -> list[Counted]:
         """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
-        written, of_nobody = list[Counted](), [each for each in announced if gone.is_gone(each)]
-        for each in ones:
-            (of_nobody if gone.is_gone(each) else written).append(each)
+        judged = [LateSend(each, gone.is_gone(each)) for each in ones]
+        written = [each.one for each in judged if not each.is_gone]
+        of_nobody = [*announced.of_nobody, *(each.one for each in judged if each.is_gone)]
         if written or of_nobody:
             disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
-        late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced) if _arrived(each)}
-        return tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
+        return tell_late(tx, [*(each for each in judged if _arrived(each.one)), *announced.late], at)
 
 
 def _arrived(one: Counted) -> bool:

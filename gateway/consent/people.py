@@ -426,7 +426,7 @@ def named(
     """
     sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes, recipient, seen=seen)]
     return tuple(
-        Left(kind, value, subjects[0].key, tuple(own), tuple(further))
+        Left(kind, value, subjects[0].key, tuple(own), tuple(further), subjects[0].keys)
         for item, subjects in sent
         if subjects
         for (kind, value), *further in [_as_sent(subjects[0], str(item["value"]), classes)]

@@ -5,11 +5,6 @@ marked after; a chunk is one entry. Of answers to checks and bid requests counts
 A row that was handed back to its caller may have been sent until the caller says what became of it: posted again before
 that it is decided anew. A report "not sent" can arrive before the answer itself was counted (counting is batched), so a
 count can be -1 for a moment. Readers therefore ignore counts of 0 and below.
-
-A replica, or another process of this host, answers from a copy and hands over a batch of its answers later: each batch
-counts once, gaps are noticed. Meanwhile its person may have been erased, a number given back, a no said. Whatever may
-have been erased after the answer is counted in its entry and written about nobody. Position: how many entries the
-replica knew of, never more than there were when it answered.
 """
 
 import hmac
@@ -31,7 +26,7 @@ from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import DAY_MS, Erasing, Purpose
+from gateway.terms import DAY_MS, Purpose
 
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
@@ -462,75 +457,3 @@ def _named(said: Acknowledged) -> tuple[str, list[object]]:
     if said.batch is not None:
         words, values = [*words, "d.batch = ?"], [*values, said.batch]
     return " AND ".join(words), values
-
-
-SPOOL_KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
-SKEW = 6_000  # milliseconds: a replica's clock against ours
-KNOWN_BEFORE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
-
-
-class Numbered(NamedTuple):
-    """`spool` 16 random bytes, another one at each start; `number` from 1 on, without a gap; `name`: of the key."""
-
-    spool: bytes
-    name: str
-    number: int
-
-
-def batches_missing(tx: Transaction, batch: Numbered, at: datetime) -> int | None:
-    """How many batches before this one never came; None: this one came before and counts no second time."""
-    row = tx.db.execute("SELECT last FROM handed_over WHERE spool = ?", (batch.spool,)).fetchone()
-    last = row[0] if row else 0
-    if batch.number <= last:
-        return None
-    tx.db.execute("DELETE FROM handed_over WHERE at < ?", (milliseconds(at - SPOOL_KEPT),))
-    tx.db.execute(
-        "INSERT INTO handed_over VALUES (?, ?, ?, ?) ON CONFLICT (spool) DO UPDATE SET"
-        " last = excluded.last, at = excluded.at",
-        (batch.spool, batch.name, batch.number, milliseconds(at)),
-    )
-    return int(batch.number - last - 1)
-
-
-def note_lost(tx: Transaction, name: str, batches: int, answers: int | None, at: datetime) -> int:
-    """The entry about what a replica answered and nobody will ever have on record. `answers` None: nobody can tell how
-    many.
-    """
-    return tx.append(entry.lost(event=os.urandom(16), by=name, batches=batches, count=answers, at=at))
-
-
-class HandedGone:
-    """Who may have been erased since a batch was answered: nothing is written about them. Who was unlinked has left no
-    trace by which to tell; whoever was not known before may be one of them.
-    """
-
-    def __init__(self, tx: Transaction, position: int, skew: int = SKEW) -> None:
-        self.position = position
-        self._skew = skew
-        self._tx = tx
-        last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
-        self._last: tuple[int, int] = last or (-1, -1)
-
-    @property
-    def erased_since(self) -> bool:
-        """Whether anybody was."""
-        return self._last[0] >= self.position
-
-    def is_gone(self, one: Counted) -> bool:
-        """Whether its person may have been."""
-        if self._last[0] < self.position and self._last[1] < one.at - self._skew:
-            return False  # nobody was
-        db, before = self._tx.db, self._before(one.at)
-        row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (one.key,)).fetchone()
-        if row and row[0] > before:
-            return True
-        sql = "SELECT max(seq) FROM erasure WHERE mode = ?"
-        (unlinked,) = db.execute(sql, (Erasing.UNLINK,)).fetchone()
-        if unlinked is None or unlinked < before:
-            return False
-        return db.execute(KNOWN_BEFORE, (one.key, before)).fetchone() is None
-
-    def _before(self, answered: int) -> int:
-        """A place in the log from before an answer, whose time is in Unix milliseconds by the replica's clock."""
-        (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - self._skew,)).fetchone()
-        return self.position if seq is None else min(self.position, int(seq))

@@ -65,7 +65,7 @@ STILL_KEPT = "SELECT h.id FROM held h JOIN held_key k ON k.held = h.id AND k.key
 class Left:
     """One identifier that leaves with a row. `named`: its own key; `keys`: those under which it may be asked about,
     its own and those of everybody whom the row names. `kind` and `value` as the recipient gets them; `further`: as what
-    else it may have it, by kind.
+    else it may have it, by kind; `names`: all keys that it goes by itself, its own first.
     """
 
     kind: str
@@ -73,6 +73,7 @@ class Left:
     named: bytes = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
     further: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    names: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def forms(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ source, a place or a reason. Nothing is told twice unless data left in between.
 Noes that reach somebody by what is learnt later, a link that begins or a name, are told then, in the same transaction,
 as if they were said now (R2, R18): the writer calls `tell_carried` behind each job. Of most who are linked nobody ever
 said no, which is seen from what stands alone; nothing is looked up for them. What a replica says later that it had sent
-is told of by `tell_late`.
+is told of by `desk.handed_over`.
 """
 
 from collections import defaultdict
@@ -25,13 +25,12 @@ from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, is_held, is_of
 from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
-from gateway.desk.disclosures import DESPITE_NO, Counted
 from gateway.fold.kin import family, mailbox_names, passed_on, roads, with_looser
 from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate, bits_of, widened
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import Belongings, StandingPeople, is_unknown, named_by, people_of
-from gateway.ledger.acts.holders import released_since, since_when
+from gateway.ledger.acts.folded_people import Belongings, is_unknown, named_by, people_of
+from gateway.ledger.acts.holders import released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.transaction import JoinedPeople, Transaction
@@ -534,43 +533,3 @@ def _said_itself(slate: Slate, subject: Subject) -> Callable[[ReadNo], bool]:
     """Whether its present holder said a no; of an account whether it passes it on."""
     since = slate.row(subject.key).since
     return lambda each: subject.is_account or (each.place in ITSELF and each.bit.seq >= since)
-
-
-def tell_late(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetime) -> list[Counted]:
-    """Recipients that got something of somebody who has said no, or was erased (the second of each pair), since: nobody
-    knew, so they were not told with the others. Only by names that are kept. Returns those of which there are none:
-    they are told at the person's next call, which names them.
-    """
-    people = people_of(tx, [counted.key for counted, gone in late if not gone])
-    untold = list[Counted]()
-    for counted, gone in late:
-        word = ToldWord.DELETE if gone else _stopped_by(tx, people, counted)
-        if word is None:
-            continue
-        found = [each for each in (_of_erased if gone else _of_held)(tx, counted) if each.identifiers]
-        tell_recipients(tx, [(each, word) for each in found], at)
-        untold += [] if found else [counted]
-    return untold
-
-
-def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> ToldWord | None:
-    standing = people.standing(counted.key, counted.at)
-    said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
-    what = (frozenset(counted.purposes), frozenset(counted.classes))
-    third = is_outside(tx, counted.recipient)
-    return word_for(said, *what, third=third) if said else None
-
-
-def _of_held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    own = {counted.key: since_when(tx)(counted.key)}
-    for each in identified(tx, names_of(tx, (), own), own):
-        if each.got.recipient == counted.recipient:  # what went despite a no came behind whatever it was told
-            yield each._replace(got=each.got._replace(batch=tx.size)) if counted.outcome == DESPITE_NO else each
-
-
-def _of_erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    known = names_of(tx, (), {counted.key: 0}).get(counted.key, {})
-    to = tx.recipients.get(counted.recipient)
-    listed = {kind: value for kind, value in known.items() if is_held(kind, counted.classes, to)}
-    got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
-    yield Identified(got, listed, counted.key, counted.key)

@@ -46,19 +46,26 @@ class Beside:
         self.position, self.log = told["position"], told["log"].partition(" ")[0]
 
     def key(self, person):
-        return subject_of(identity.read_kept(person["type"], person["value"]), self.secrets).key
+        return self.keys(person)[0]
 
-    def answer(self, person, recipient="advertisers", stands=Stands.POSSIBLE, *, at=None, denied=False):
+    def keys(self, person):
+        """Its own, and those of its other names."""
+        kind = ":".join(filter(None, (person["type"], person.get("source"))))
+        return subject_of(identity.read_kept(kind, person["value"]), self.secrets).keys
+
+    def answer(
+        self, person, recipient="advertisers", stands=Stands.POSSIBLE, *, at=None, denied=False, classes=("ad_id",)
+    ):
         key = self.key(person)
         at = int((at or datetime.now(UTC)).timestamp())
         return made(
             self.decisions,
-            Decision(key, recipient, ("sale", "sharing", "targeted_ads"), ("ad_id",), at, stands, denied=denied),
+            Decision(key, recipient, ("sale", "sharing", "targeted_ads"), classes, at, stands, denied=denied),
         )
 
-    def announced(self, person, recipient="advertisers", *, at=None, others=(), beside=(), **more):
-        decision = self.answer(person, recipient, Stands.INTENDED, at=at)
-        own = [self.key(each).hex() for each in (person, *others)]
+    def announced(self, person, recipient="advertisers", *, at=None, others=(), beside=(), classes=("ad_id",), **more):
+        decision = self.answer(person, recipient, Stands.INTENDED, at=at, classes=classes)
+        own = [key.hex() for each in (person, *others, *beside) for key in self.keys(each)]
         content = json.dumps({"own": own, "identifiers": [person, *beside], **more}).encode()
         return {"decision": decision, "names": self.decisions.box(decision, content)}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 from support import inside
 from support.days import today
 from support.handed import LINES, Beside, enrolment_of
-from support.people import GAID, gaid, named, phone
+from support.people import GAID, email, gaid, named, phone
 from support.planted_sides import told_earlier
 from support.tampering import tamper
 
@@ -297,18 +298,22 @@ async def test_a_recipient_that_was_sent_something_before_a_no_and_is_known_of_a
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_of_an_announced_send_that_the_replica_withdrew_itself_nobody_is_told(keyed, beside, together):
-    """No caller had its id, so that no other word of it comes."""
+    """No caller had its id, so that no other word of it comes. Where a batch ends between the two lines nobody knows
+    yet that it did not go: then its recipient is told of the no, which `gateway help replica` says.
+    """
     line = beside.announced(ME)
     word = beside.said(line["decision"], "withdrawn")
+    await choose(keyed)  # for which it was
     if together:
-        await choose(keyed)  # for which it was
         await beside.hand_over(line, word)
     else:
         await beside.hand_over(line)
         await beside.hand_over(word)
     assert (await outcomes(keyed, "untold"), await outcomes(keyed, "not_sent")) == (0, 1)
+    before = told(beside.folder)
+    assert before == ([] if together else [("advertisers", "opt_out")])
     await erase(keyed)
-    assert told(beside.folder) == []
+    assert told(beside.folder) == before
     assert await received(keyed) == {}
 
 
@@ -423,3 +428,214 @@ async def test_a_key_under_an_older_pepper_is_found_under_the_newer_one(tmp_path
         beside.client = keyed
         assert (await beside.hand_over(*lines))["unread"] == 0
         assert await received(keyed) == {("advertisers", "possible"): 1, ("teemo", "unknown"): 1}
+
+
+# --- of several ------------------------------------------------------------------------------------------------------
+
+OTHER = named("gaid", gaid(7))
+
+
+def taken(folder, *people):
+    """How many identifiers of theirs are kept as gone, and how many ways lead from their keys to any."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        counts = (("held", "named"), ("held_key", "key"), ("disclosure", "key"))
+        return tuple(
+            sum(db.execute(f"SELECT count(*) FROM {table} WHERE {column} = ?", (key,)).fetchone()[0] for key in people)
+            for table, column in counts
+        )
+
+
+async def known(keyed, beside, *people):
+    """By a no that is about nothing of what is sent here."""
+    for each in people:
+        body = {"identifiers": [each], "choice": "opt_out", "purposes": ["profiling"]}
+        assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+    await beside.look()
+
+
+def recorded(folder):
+    """How many sends the entries tell of."""
+    return sum(body.get("count", 0) for kind in ("disclosure", "disclosed") for body in entries(folder, kind))
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize(("gone", "stays"), [(ME, OTHER), (OTHER, ME)])
+async def test_of_two_whom_an_announced_send_named_the_one_erased_meanwhile_is_left_out_and_the_other_is_on_record(
+    keyed, beside, gone, stays, leaves
+):
+    """R19, R22: with all names; and whoever may have it is told to delete what it got of them. Of whom only the call
+    named, and nothing left, nothing is on record but by another one.
+    """
+    await known(keyed, beside, ME, OTHER)
+    line = beside.announced(ME, beside=[OTHER]) if leaves else beside.announced(ME, others=[OTHER])
+    await erase(keyed, gone)
+    await beside.hand_over(line, beside.said(line["decision"]))
+    assert taken(beside.folder, *beside.keys(gone)) == (0, 0, 0)
+    held = leaves or stays == ME
+    assert taken(beside.folder, *beside.keys(stays)) == ((1, len(beside.keys(stays)), 1) if held else (0, 0, 0))
+    assert await received(keyed, gone) == {}
+    assert await received(keyed, stays) == ({("advertisers", "sent"): 1} if held else {})
+    assert recorded(beside.folder) == 1
+    assert told(beside.folder) == [("advertisers", "delete")], "of what went beside them too, as one behind it is told"
+    await choose(keyed, stays)
+    assert (("advertisers", "opt_out") in told(beside.folder)) is held
+
+
+async def test_an_announced_send_all_of_whose_people_were_erased_meanwhile_is_of_nobody(keyed, beside):
+    await known(keyed, beside, ME, OTHER)
+    line = beside.announced(ME, beside=[OTHER])
+    await erase(keyed, ME, OTHER)
+    await beside.hand_over(line)
+    assert taken(beside.folder, *beside.keys(ME), *beside.keys(OTHER)) == (0, 0, 0)
+    assert (recorded(beside.folder), told(beside.folder)) == (1, [("advertisers", "delete")])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("own", ["announced", "counted"])
+async def test_whoever_was_erased_is_told_of_as_gone_whichever_send_of_a_batch_names_them(keyed, beside, order, own):
+    """Their own beside one of somebody who named them too: once, and no opt-out hides it."""
+    await known(keyed, beside, ME, OTHER)
+    theirs = beside.announced(OTHER) if own == "announced" else beside.answer(OTHER, stands=Stands.SENT)
+    lines = [theirs, beside.announced(ME, beside=[OTHER])]
+    await choose(keyed, OTHER)
+    await erase(keyed, OTHER)
+    await beside.hand_over(*lines[::order])
+    assert taken(beside.folder, *beside.keys(OTHER)) == (0, 0, 0)
+    assert told(beside.folder) == [("advertisers", "delete")]
+    assert (recorded(beside.folder), await received(keyed)) == (2, {("advertisers", "unknown"): 1})
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_of_an_announced_send_the_no_of_whomever_else_it_named_is_told_too(keyed, beside, leaves):
+    number = named("phone", phone(5))
+    line = beside.announced(ME, beside=[OTHER]) if leaves else beside.announced(ME, others=[number])
+    await choose(keyed, OTHER if leaves else number)
+    await beside.hand_over(line)
+    assert (told(beside.folder), await outcomes(keyed, "untold")) == ([("advertisers", "opt_out")], 0)
+    assert recorded(beside.folder) == 1
+
+
+async def test_a_second_ones_no_that_is_not_about_it_and_one_to_a_send_that_was_withdrawn_tell_nobody(keyed, beside):
+    await known(keyed, beside, OTHER)
+    await beside.hand_over(beside.announced(ME, beside=[OTHER]))
+    line = beside.announced(ME, others=[named("phone", phone(5))])
+    await choose(keyed, named("phone", phone(5)))
+    await beside.hand_over(line, beside.said(line["decision"], "withdrawn"))
+    assert (told(beside.folder), await outcomes(keyed, "untold")) == ([], 0)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_lawful_send_of_whoever_may_be_gone_hides_no_send_despite_a_no(keyed, beside, order):
+    stranger = named("gaid", gaid(9))
+    await known(keyed, beside, ME, OTHER)
+    await beside.hand_over(beside.announced(ME, beside=[stranger]))  # the recipient has it
+    lawful = beside.answer(stranger, at=datetime.now(UTC) - timedelta(seconds=30))
+    await erase(keyed, OTHER, mode="unlink")
+    await asyncio.sleep(1.2)  # an answer's time is in whole seconds
+    await choose(keyed, stranger)
+    said = [beside.said(each) for each in (lawful, beside.answer(stranger, denied=True))][::order]
+    reports = "".join(json.dumps({"decision": each["decision"], "outcome": "sent"}) + "\n" for each in said)
+    await keyed.post("/v1/disclosures", content=reports, headers=LINES)
+    assert told(beside.folder) == [("advertisers", "opt_out")] * 2, "with the choice, and behind it"
+
+
+async def test_behind_an_unlink_of_somebody_else_whoever_is_known_is_on_record_and_nobody_is_asked_to_delete(
+    keyed, beside
+):
+    """Their other names were never spoken of, and still go with them."""
+    stranger = named("gaid", gaid(9))
+    await known(keyed, beside, ME, OTHER, stranger)
+    lines = [beside.announced(ME, beside=[OTHER]), beside.announced(OTHER), beside.announced(OTHER, beside=[ME])]
+    await erase(keyed, stranger, mode="unlink")
+    await choose(keyed, OTHER)
+    await beside.hand_over(*lines)
+    for each in (ME, OTHER):
+        assert taken(beside.folder, *beside.keys(each))[:2] == (1, 2 * len(beside.keys(each)))
+    assert {*told(beside.folder)} == {("advertisers", "opt_out")}
+    assert (recorded(beside.folder), await outcomes(keyed, "untold")) == (3, 0)
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_where_an_unlink_may_have_been_about_its_first_person_a_send_is_of_who_was_known_before(
+    keyed, beside, more
+):
+    """And of nobody of whom the same may be so."""
+    stranger, unknown = named("gaid", gaid(9)), named("idfv", gaid(8))
+    await known(keyed, beside, ME, stranger)
+    line = beside.announced(stranger, beside=[*([unknown] if more else []), ME])
+    await erase(keyed, stranger, mode="unlink")
+    await beside.hand_over(line)
+    assert taken(beside.folder, *beside.keys(stranger), *beside.keys(unknown)) == (0, 0, 0)
+    assert taken(beside.folder, *beside.keys(ME)) == (1, len(beside.keys(ME)), 1)
+    assert recorded(beside.folder) == 1
+
+
+async def test_where_an_unlink_may_have_been_about_all_its_people_a_send_is_of_nobody(keyed, beside):
+    stranger, unknown = named("gaid", gaid(9)), named("idfv", gaid(8))
+    await known(keyed, beside, stranger)
+    line = beside.announced(stranger, beside=[unknown])
+    await erase(keyed, stranger, mode="unlink")
+    await beside.hand_over(line)
+    assert taken(beside.folder, *beside.keys(stranger), *beside.keys(unknown)) == (0, 0, 0)
+    assert recorded(beside.folder) == 1
+
+
+async def test_who_may_have_been_unlinked_hides_no_deletion_of_another(keyed, beside):
+    stranger = named("gaid", gaid(9))
+    await known(keyed, beside, OTHER, stranger)
+    line = beside.announced(stranger, beside=[OTHER])
+    await erase(keyed, stranger, mode="unlink")
+    await erase(keyed, OTHER)
+    await beside.hand_over(line)
+    assert told(beside.folder) == [("advertisers", "delete")]
+    assert taken(beside.folder, *beside.keys(stranger), *beside.keys(OTHER)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("place", range(4))
+async def test_whoever_was_erased_by_a_digest_alone_is_left_out_by_the_address_too(keyed, beside, place, before):
+    """The address itself is named by no erasure, where nobody knew it `before`; another digest of it is the same."""
+    address, other = named("email", email(1)), named("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())
+    digest = named("email_md5", hashlib.md5(email(1).encode()).hexdigest())
+    await known(keyed, beside, *([ME, address] if before else [ME]))
+    people = [ME, address, other] if place % 2 else [address, other, ME]
+    people = people if place < 2 else people[::-1]
+    line = beside.announced(people[0], beside=people[1:], classes=("contact", "email_hash", "ad_id"))
+    await erase(keyed, digest)
+    await beside.hand_over(line)
+    assert taken(beside.folder, *beside.keys(address), beside.key(digest)) == (0, 0, 0)
+    assert taken(beside.folder, *beside.keys(ME))[::2] == (1, 1)
+    assert told(beside.folder) == [("advertisers", "delete")]
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db:
+        kept = {key for (key,) in db.execute("SELECT key FROM suppression")}
+    assert beside.key(digest) in kept, "for the recipient's suppression file"
+
+
+async def test_behind_an_unlink_of_somebody_else_an_id_that_nobody_spoke_of_goes_on_record_with_the_person(
+    keyed, beside
+):
+    stranger, other = named("gaid", gaid(9)), named("idfv", gaid(8))
+    await known(keyed, beside, ME, stranger)
+    line = beside.announced(ME, beside=[other])
+    await erase(keyed, stranger, mode="unlink")
+    await beside.hand_over(line)
+    await choose(keyed, ME)
+    assert (told(beside.folder), await outcomes(keyed, "untold")) == ([("advertisers", "opt_out")], 0)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_digest_beside_the_address_whose_name_it_is_is_the_same_person_in_either_order(
+    keyed, beside, order, gone
+):
+    address = named("email", email(1))
+    digest = named("email_md5", hashlib.md5(email(1).encode()).hexdigest())
+    await known(keyed, beside, address)
+    first, second = [digest, address][::order]
+    line = beside.announced(first, beside=[second], classes=("contact",))
+    if gone:
+        await erase(keyed, address)
+    await beside.hand_over(line)
+    assert (taken(beside.folder, *beside.keys(address)) == (0, 0, 0)) is gone
+    await choose(keyed, address)
+    assert (recorded(beside.folder), told(beside.folder)) == (1, [("advertisers", "delete" if gone else "opt_out")])

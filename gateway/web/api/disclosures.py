@@ -30,7 +30,8 @@ from gateway.consent.codes import ACCESS
 from gateway.consent.disclosing import OUTCOMES, WITHDRAWN, Announced, Batch, HandedOver, OutcomeReport
 from gateway.consent.share import Sharing
 from gateway.consent.verbs import Consent
-from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged, Numbered
+from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged
+from gateway.desk.handed_over import Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what
