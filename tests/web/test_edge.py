@@ -1,15 +1,20 @@
 import ast
+import asyncio
+import fcntl
 import re
 from pathlib import Path
 
 import pytest
 import structlog
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 from support import house, inside
 from support.people import GAID, email, named, phone
 
 import gateway
 from gateway.cli.serve import KEPT, redact_log
+from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
 
 pytestmark = pytest.mark.anyio
@@ -335,3 +340,76 @@ async def test_a_body_that_is_cut_off_is_one_line_of_the_log_and_no_fault_of_our
     (line,) = [line for line in lines if line["event"] == "request"]
     assert (line["status"], line["log_level"]) == (400, "info")
     assert len(lines) == 1
+
+
+FORM = (b"content-type", b"application/x-www-form-urlencoded")
+HANGS = {
+    "a backend's call, while it is written": ("/v1/links", b'{"account":"a1","identifiers":[{"type":"gaid","value":"%s"}]}' % GAID.encode(), []),
+    "a person's form, while it is written": ("/privacy-choices", b"action=opt_out", [FORM, (b"accept", b"text/html")]),
+    "an app's opt-out that has no end": ("/v1/choices", None, []),
+    "a check that has no end": ("/v1/check", None, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", HANGS)
+async def test_a_stop_that_waits_no_longer_says_so_and_is_no_fault_of_ours(app, tmp_path, which):
+    """As uvicorn cuts off what is open after `DRAIN`; it answers 500 to whatever says nothing then."""
+    path, body, headers = HANGS[which]
+    told, hangs = [], asyncio.Event()
+
+    async def receive():
+        if body is None or hangs.is_set():
+            await asyncio.Event().wait()
+        hangs.set()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        told.append(message)
+
+    own = {"authorization": inside.DEV["Authorization"], "host": "127.0.0.1:8080", "content-type": "application/json"}
+    listed = {name.encode(): value.encode() for name, value in own.items()} | dict(headers)
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "http",
+        "headers": [*listed.items()], "server": ("127.0.0.1", 8080), "client": ("127.0.0.1", 1), "root_path": "",
+        "http_version": "1.1",
+    }  # fmt: skip
+    with structlog.testing.capture_logs() as lines, (tmp_path / "data" / "ledger.sqlite3.writer").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        task = asyncio.ensure_future(app(scope, receive, send))
+        await asyncio.sleep(0.3)
+        assert not task.done(), "the control: it is open"
+        task.cancel("Task cancelled, timeout graceful shutdown exceeded")
+        await task
+    assert [each["status"] for each in lines if each["event"] == "request"] == [503]
+    headers = dict(told[0]["headers"])
+    assert (told[0]["status"], headers[b"retry-after"]) == (503, b"1")
+    if "person" in which:
+        assert b"text/html" in headers[b"content-type"]
+        assert b"Please try again in a minute" in told[1]["body"]
+    else:
+        assert b"urn:consent-gateway:problem:store_unavailable" in told[1]["body"]
+
+
+async def test_what_a_stop_cuts_off_that_was_begun_is_not_begun_again():
+    """A stream's end is then seen to be missing."""
+    told, begun = [], asyncio.Event()
+
+    async def lines():
+        yield b"{}\n"
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def streaming(_):
+        return StreamingResponse(lines())
+
+    async def send(message):
+        told.append(message["type"])
+
+    router = DoorRouter([Route("/lines", streaming)])
+    scope = {"type": "http", "method": "GET", "path": "/lines", "headers": [], "query_string": b"", "root_path": ""}
+    task = asyncio.ensure_future(router(scope, asyncio.Event().wait, send))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told == ["http.response.start", "http.response.body"]

@@ -8,6 +8,7 @@ page, not a redirect. A redirect would name the scheme that this process sees, w
 would go out once more, over that. What is served on some listeners alone is left as it is: those go by the path.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
@@ -73,6 +74,11 @@ class DoorRouter:
 
         try:
             await self._open(scope, receive, told)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            answer = await self._handle(Call(scope, receive, send), problem.stopped())
+            await answer(scope, receive, send)
         except Exception as error:
             if begun:
                 raise

@@ -8,6 +8,7 @@ path with an id in it, a query, an address or a header.
 is not overruled. The site behind us is the operator's: its answers are left alone.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -220,18 +221,22 @@ class Edge:
         if door and not scope.get("root_path"):
             await self._call(door, scope, receive, send, began)
             return
-        status, shield = 500, self._shield(scope)
+        status, shield, begun = 500, self._shield(scope), False
 
         async def outward(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 headers = [*message.get("headers", []), (REQUEST_ID, request_id.encode())]
                 message["headers"] = shield.over(scope, headers) if shield else headers
             await send(message)
 
         try:
             await self._serve(scope, receive, outward)
+        except asyncio.CancelledError:  # while it waited for its turn, or for its body
+            if begun:
+                raise
+            await problem.response(problem.stopped(), request_id)(scope, receive, outward)
         finally:
             self._told(scope, request_id, status, time.perf_counter() - began)
 
@@ -244,6 +249,8 @@ class Edge:
             try:
                 refusal = self._refusal(scope)
                 answer = problem.response(refusal, request_id) if refusal else await door(Call(scope, receive, send))
+            except asyncio.CancelledError:
+                answer = problem.response(problem.stopped(), request_id)
             except Exception as error:  # noqa: BLE001 - told to the caller, and raised again where it is our fault
                 answer, failed = problem.response(problem.problem_of(error), request_id), error
             status, headers = answer.status_code, [*answer.raw_headers, (REQUEST_ID, request_id.encode())]

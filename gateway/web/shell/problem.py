@@ -140,6 +140,11 @@ def problem_of(error: Exception) -> Problem:
             return Problem("internal", "the request could not be answered; see the log under this request id")
 
 
+def stopped() -> Problem:
+    """What a request is told that a stop of the service cut off, which waits for nobody for ever."""
+    return Problem("store_unavailable", "the service was stopped meanwhile, and may have kept it all the same")
+
+
 async def handle_problem(request: Request, error: Exception) -> Response:
     """Starlette's exception handler for all of them."""
     return response(problem_of(error), request.scope.get("state", {}).get("request_id", ""))
