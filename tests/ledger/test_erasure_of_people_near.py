@@ -43,17 +43,14 @@ def belongs_to(state, keys):
     return names | {form for form in forms if slate.row(form).owners.keys() <= names and is_unheard_of(slate.row(form))}
 
 
-def left_at_digests(state, key, forgotten, now):
-    """What was left by the ended claim of somebody who is forgotten, and denied whoever asked by a digest that another
-    identifier of the same value has too: it stays there as a no of nobody, so that the other one is denied by it.
+def left_at_digests(before, key, forgotten, now):
+    """What somebody who is forgotten denied whoever asked by a digest that another identifier of the same value has
+    too: it stays there as a no of nobody, so that the other one is denied by it, whatever its own yes had lifted.
     """
-    slate = Slate(state.get)
+    slate = Slate(before.get)
     shared = kin.family(slate, key) - {key}
     of_both = [each for each in forgotten if shared & kin.family(slate, each)]
-    ended = [
-        each for each in of_both if any(edge.claimed and not edge.lives() for _, _, edge in kin.edges_of(slate, [each]))
-    ]
-    return frozenset().union(*(stands(state, each, now)["deny"] for each in ended))
+    return frozenset().union(*(stands(before, each, now)["deny"] for each in of_both))
 
 
 def is_unheard_of(row):
