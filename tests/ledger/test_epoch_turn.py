@@ -350,7 +350,7 @@ class TestAFileThatCannotBeRead:
         (folder / epochs.FILE).write_bytes(b"{")
         opt_out(folder, AT + 2 * DAY, 2)
         monkeypatch.setattr(erasure_steps, "NAMED", 1)
-        monkeypatch.setattr(erasure_steps, "PASSED", 1)
+        monkeypatch.setattr(erasure_steps, "PASSED", 0.0)
         turn = EpochTurn(folder, wraps(folder), lambda: AT + 2 * DAY + WEEK, KEPT)
         with (
             schema.held(folder),

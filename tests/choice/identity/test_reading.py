@@ -120,7 +120,11 @@ def test_any_value_of_any_kind_in_any_country_is_answered(kind, value, country):
     assert isinstance(found, NormalIdentifier | Limited | Undeclared | Malformed)
     if isinstance(found, NormalIdentifier):
         assert found.names
-        assert read_identifier(kind, f" {value}\n", source="s", country=country, declared=("x",)) == found
+        with_blanks = read_identifier(kind, f" {value}\n", source="s", country=country, declared=("x",))
+        if kind == "account":  # goes by how it came, too
+            assert with_blanks.value == found.value
+        else:
+            assert with_blanks == found
 
 
 @QUICKLY
