@@ -158,6 +158,7 @@ PRUNE = "prune"
 
 def do(act: str, folder: Path) -> None:
     """Prints how much it was, its seconds and the longest hold."""
+    gc.freeze()  # as the command does once it is loaded
     holds = Holds()
     if act == PRUNE:
         start = time.perf_counter()
