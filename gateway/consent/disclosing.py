@@ -291,7 +291,7 @@ class HandedOver:
             seen = here is None or told.get("seen") is True  # what goes by its map the replica alone can tell
             left = named(self._people, told["identifiers"], decision.classes, own, recipient, seen=seen)
             return Intended(announced.decision, decision.key, decision.classes, left), own
-        except (NotOurs, ValueError, KeyError, TypeError):
+        except (NotOurs, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     # --- in the writer's transaction ---

@@ -7,7 +7,8 @@ there were when it answered.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -109,7 +110,7 @@ class HandedGone:
         self._tx = tx
         last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
         self._last: tuple[int, int] = last or (-1, -1)
-        self._places = dict[int, int]()
+        self._places, self._strangers = dict[int, int](), dict[tuple[bytes, int], bool]()
 
     @property
     def erased_since(self) -> bool:
@@ -122,34 +123,48 @@ class HandedGone:
             return True
         if not self._may_be(one.at) or self._unlinked < (before := self._before(one.at)):
             return False
-        return self._tx.db.execute(KNOWN_BEFORE, (one.key, before)).fetchone() is None
+        if (one.key, before) not in self._strangers:
+            found = self._tx.db.execute(KNOWN_BEFORE, (one.key, before)).fetchone()
+            self._strangers[one.key, before] = found is None
+        return self._strangers[one.key, before]
 
     def part(self, one: Counted, row: Intended, own: Sequence[bytes]) -> PartedRow:
         """A send as it was announced, without whoever of its people was erased meanwhile: an identifier is gone by any
-        of its names, for an erasure by a digest names no address. Behind a first person who is gone, nobody who may
-        have been unlinked is on record. `one`: how it counts; `own`: keys of all whom it names.
+        of its names, for an erasure by a digest names no address. `one`: how it counts; `own`: keys of all whom it
+        names.
         """
         names: dict[bytes, tuple[bytes, ...]] = {row.key: (row.key,)}
         for each in row.left:  # an address goes by the key of its digest, which may be named too
             names[each.named] = (*names.get(each.named, (each.named,)), *each.names)
         erased = self._erased(one.at, {*own, *chain.from_iterable(names.values())})
-        gone = {key: name for key, its in names.items() for name in reversed(its) if name in erased}
-        doubted = set[bytes]()
-        if row.key in gone or self.is_gone(one):
-            doubted = {key for key in (*names, *own) if self.is_gone(replace(one, key=key))}
-            gone = {key: key for key in names if key in doubted} | gone
+        gone, doubted = self._gone(one, names, erased, own)
         here = [key for key in names if key not in gone]
         out = erased.union(doubted, *(names[key] for key in gone)).difference(*(names[key] for key in here))
-        told = [
-            LateSend(replace(one, key=name), True, row.left if name in erased else ())
-            for name in dict.fromkeys(gone.values()) or sorted(erased)[:1]  # who was named, and of whom nothing left
-        ]
+        whose = dict.fromkeys(gone.values())
+        if erased.isdisjoint(whose):
+            whose |= dict.fromkeys(sorted(erased)[:1])  # who was only named, of whom nothing left
+        told = [LateSend(replace(one, key=name), True, row.left if name in erased else ()) for name in whose]
         if not here:
             return PartedRow(None, told, [])
         left = (replace(each, keys=tuple(key for key in each.keys if key not in out)) for each in row.left)
         kept = replace(row, key=here[0], left=tuple(each for each in left if each.named not in gone))
         beside = {*own}.difference(here, out, *names.values()) if kept.left else ()  # of no more than that it names
         return PartedRow(kept, told, [LateSend(replace(one, key=key)) for key in (*here, *sorted(beside))])
+
+    def _gone(
+        self, one: Counted, names: Mapping[bytes, Sequence[bytes]], erased: set[bytes], own: Sequence[bytes]
+    ) -> tuple[dict[bytes, bytes], set[bytes]]:
+        """Those who are, each by which name; and who may have been unlinked, of whom none is on record behind a first
+        person who is gone.
+        """
+        gone = {key: name for key, its in names.items() for name in reversed(its) if name in erased}
+        theirs = {name: by for key, by in gone.items() for name in names[key]}
+        gone = {key: theirs[key] for key in names if key in theirs} | gone  # another digest of the same
+        doubted = set[bytes]()
+        if one.key in gone or self.is_gone(one):
+            doubted = {key for key in {*names, *own} - erased if self.is_gone(replace(one, key=key))}
+            gone = {key: key for key in names if key in doubted} | gone
+        return gone, doubted
 
     def known(self, named: Iterable[LateSend]) -> list[LateSend]:
         """Those of whom anything was ever said: of many that a batch names nothing was, which is seen at once."""
@@ -185,14 +200,14 @@ def tell_late(tx: Transaction, late: Sequence[LateSend], at: datetime) -> list[C
     """
     late = _once_each(late)
     people = people_of(tx, [each.one.key for each in late if not each.is_gone])
-    told, untold = list[tuple[Identified, ToldWord]](), list[Counted]()
+    told, untold = dict[object, tuple[Identified, ToldWord]](), list[Counted]()
     for each in late:
         word = ToldWord.DELETE if each.is_gone else _stopped_by(tx, people, each.one)
         if word is not None:
             found = [held for held in (_of_erased if each.is_gone else _of_held)(tx, each) if held.identifiers]
-            told += [(held, word) for held in found]
+            told |= {(word, held.got, held.named, *held.identifiers.items()): (held, word) for held in found}
             untold += [] if found else [each.one]
-    tell_recipients(tx, told, at)
+    tell_recipients(tx, told.values(), at)
     for each in late:
         _keep_digests(tx, each)
     return untold
@@ -201,13 +216,15 @@ def tell_late(tx: Transaction, late: Sequence[LateSend], at: datetime) -> list[C
 def _once_each(late: Iterable[LateSend]) -> list[LateSend]:
     """Of what went of one person to a recipient: one each, despite a no or not, and of whoever is gone."""
     gone, here = dict[tuple[object, ...], LateSend](), dict[tuple[object, ...], LateSend]()
+    left = defaultdict[tuple[object, ...], dict[object, Left]](dict)
     for each in late:
         one, place = each.one, (each.one.key, each.one.recipient, each.one.classes)
         if each.is_gone:
-            gone[place] = each._replace(left=(*(gone[place].left if place in gone else ()), *each.left))
+            gone[place] = each
+            left[place] |= {(item.named, *item.forms.items()): item for item in each.left}
         else:
             here[*place, one.purposes, one.outcome == DESPITE_NO] = each
-    return [*gone.values(), *here.values()]
+    return [*(each._replace(left=(*left[place].values(),)) for place, each in gone.items()), *here.values()]
 
 
 def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> ToldWord | None:
@@ -240,6 +257,8 @@ def _of_erased(tx: Transaction, late: LateSend) -> Iterator[Identified]:
 
 def _keep_digests(tx: Transaction, late: LateSend) -> None:
     """As the erasure would have, of what went of their own: the recipient is told of a later no too."""
+    key = late.one.key
     for each in late.left:
-        for kind, value in each.forms.items() if late.one.key in (each.named, *each.names) else ():
-            suppression.keep_suppression(tx, Subject(kind, value, (late.one.key,)))
+        for kind, value in each.forms.items() if key in (each.named, *each.names) else ():
+            for name in {key, each.named}:  # a later no finds it by either
+                suppression.keep_suppression(tx, Subject(kind, value, (name,)))

@@ -17,6 +17,7 @@ from support.tampering import tamper
 
 from gateway.app import maintenance
 from gateway.consent.decisions import Decisions, Stands
+from gateway.desk import recipient_holdings
 from gateway.keys import api_keys
 from gateway.keys.seals import Enrolment
 
@@ -639,3 +640,49 @@ async def test_a_digest_beside_the_address_whose_name_it_is_is_the_same_person_i
     assert (taken(beside.folder, *beside.keys(address)) == (0, 0, 0)) is gone
     await choose(keyed, address)
     assert (recorded(beside.folder), told(beside.folder)) == (1, [("advertisers", "delete" if gone else "opt_out")])
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+async def test_whoever_was_only_named_and_is_erased_is_told_of_behind_one_who_may_be_gone(keyed, beside, known_first):
+    stranger, third = named("gaid", gaid(9)), named("gaid", gaid(11))
+    await known(keyed, beside, OTHER, third)
+    line = beside.announced(stranger, beside=[ME] if known_first else [], others=[OTHER])
+    await erase(keyed, third, mode="unlink")
+    await erase(keyed, OTHER)
+    await beside.hand_over(line)
+    assert told(beside.folder) == [("advertisers", "delete")]
+
+
+async def test_another_digest_of_whoever_is_gone_is_gone_with_them(keyed, beside):
+    address = named("email", email(1))
+    md5, sha1 = (named(f"email_{each}", hashlib.new(each, email(1).encode()).hexdigest()) for each in ("md5", "sha1"))
+    await known(keyed, beside, ME)
+    line = beside.announced(ME, beside=[address, md5], classes=("contact", "email_hash", "ad_id"))
+    await erase(keyed, sha1)
+    await beside.hand_over(line)
+    assert taken(beside.folder, *beside.keys(address)) == (0, 0, 0)
+    assert taken(beside.folder, *beside.keys(ME))[::2] == (1, 1)
+
+
+async def test_many_sends_of_the_same_few_who_are_gone_are_one_message_and_keep_the_writer_no_longer(keyed, beside):
+    """Of everybody once, however many sends name them: their number is not in the second figure."""
+    people = [named("gaid", gaid(number)) for number in range(20, 26)]
+    await known(keyed, beside, *people)
+    lines = [
+        beside.announced(people[n % 6], beside=[each for each in people if each != people[n % 6]]) for n in range(60)
+    ]
+    await erase(keyed, *people)
+    looked = []
+    with pytest.MonkeyPatch.context() as patch:
+        news = recipient_holdings.is_news
+        patch.setattr(recipient_holdings, "is_news", lambda *asked: looked.append(asked) or news(*asked))
+        await beside.hand_over(*lines)
+    assert told(beside.folder) == [("advertisers", "delete")]
+    assert len(looked) <= 6 * 6 * 2
+    assert taken(beside.folder, *(key for each in people for key in beside.keys(each))) == (0, 0, 0)
+
+
+async def test_what_stands_in_the_place_of_an_identifier_is_a_line_that_cannot_be_read(keyed, beside):
+    line = beside.announced(ME)
+    line["names"] = beside.decisions.box(line["decision"], json.dumps({"own": [], "identifiers": ["x"]}).encode())
+    assert (await beside.hand_over(line))["unread"] == 1

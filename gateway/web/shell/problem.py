@@ -52,7 +52,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "idempotency_mismatch": (422, "The same Idempotency-Key came with another body"),
     "head_too_large": (431, "The head of the request is too large"),
     "code_not_sent": (502, "The code could not be sent"),
-    "store_unavailable": (503, "Nothing was kept; repeat with the same Idempotency-Key"),
+    "store_unavailable": (503, "Nothing is acknowledged; repeat with the same Idempotency-Key"),
     "internal": (500, "A fault of ours"),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -142,7 +142,7 @@ def problem_of(error: Exception) -> Problem:
 
 def stopped() -> Problem:
     """What a request is told that a stop of the service cut off, which waits for nobody for ever."""
-    return Problem("store_unavailable", "the service was stopped meanwhile, and may have kept it all the same")
+    return Problem("store_unavailable", "this was cut off before its answer, and may have been kept all the same")
 
 
 async def handle_problem(request: Request, error: Exception) -> Response:
