@@ -19,6 +19,7 @@ SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 # Files of slow tests that take longest, in this order: each is one worker's from its beginning to its end, and one that
 # came last would leave the others idle. A file that is not named here comes behind them.
 LONGEST = (
+    "tests/flows/test_several_hosts_at_once.py", "tests/flows/test_the_forms_time_tells_nothing.py",
     "tests/faults/test_power_cut.py", "tests/proxies/test_ways_in_chromium.py", "tests/cli/test_container.py",
     "tests/web/test_one_truth.py", "tests/machines/test_store_machine.py", "tests/machines/test_recorded_histories.py",
     "tests/cli/test_serving_together.py", "tests/rehearsal/test_rehearsal.py", "tests/machines/test_linearizable.py",
@@ -41,7 +42,7 @@ LONGEST = (
     "tests/state/test_crowded_accounts.py", "tests/apps/test_six_lives_of_a_phone.py",
     "tests/flows/test_closed_to_others.py", "tests/state/test_killed.py", "tests/rehearsal/test_live.py",
     "tests/machines/test_people_machine.py", "tests/fold/test_over_for_good.py",
-    "tests/flows/test_the_forms_time_tells_nothing.py", "tests/ledger/test_epoch_turn.py",
+    "tests/ledger/test_epoch_turn.py",
     "tests/flows/test_foreign_judges.py", "tests/browser/test_eight_tasks_in_chromium.py", "tests/cli/test_drop.py",
     "tests/browser/test_bidders_in_chromium.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
