@@ -9,7 +9,7 @@ replica was told.
 
 A batch from a replica counts once however often it comes. One that is missing, answers that a replica had no room for,
 and what cannot be read, are an entry and an outage in the evidence: never silently less. Whatever comes late is written
-as of the time when it was answered, and of whoever was erased since nothing is (`gateway.desk.disclosures`).
+as of the time when it was answered, and of whoever was erased since nothing is (`gateway.desk.late_sends`).
 """
 
 import asyncio
@@ -42,9 +42,9 @@ from gateway.consent.decisions import (
 )
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
-from gateway.desk import disclosures, documents, handed_over
+from gateway.desk import disclosures, documents, late_sends
 from gateway.desk.disclosures import DESPITE_NO, REPORTED_WITHIN, SENT, UNKNOWN, Counted, Intended
-from gateway.desk.handed_over import AnnouncedFound, HandedGone, LateSend, Numbered, tell_late
+from gateway.desk.late_sends import HandedGone, LateSend, Numbered, tell_late
 from gateway.keys.secret_files import wrap
 from gateway.ledger.acts.folded_people import SaidSince
 from gateway.ledger.errors import StoreUnavailable
@@ -297,18 +297,18 @@ class HandedOver:
     # --- in the writer's transaction ---
 
     def _write(self, tx: Transaction, batch: Batch, read: BatchReading, at: datetime) -> BatchTaken:
-        missing = handed_over.batches_missing(tx, batch.numbered, at)
+        missing = late_sends.batches_missing(tx, batch.numbered, at)
         if missing is None:
             return BatchTaken(again=True)
         lost, doubtful = batch.lost + read.unread, batch.doubtful or missing > 0
         if lost or doubtful:
-            handed_over.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
+            late_sends.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
         gone = HandedGone(tx, position)
         withdrawn = {each.decision for each in batch.reports if each.outcome == WITHDRAWN}
-        announced = self._announced(tx, read, gone, withdrawn)
+        of_nobody, late = self._announced(tx, read, gone, withdrawn)
         moved = self._said(tx, batch, at, read)
-        untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
+        untold = self._count(tx, [*counts_of(read.decisions), *moved], gone, at, of_nobody, late)
         read.tells += [(each.recipient, UNTOLD) for each in untold]
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
         read.tells = self._by_our_names(tx, read.tells)
@@ -321,22 +321,24 @@ class HandedOver:
         ours = {*self._recipients, *documents.recipients_named(tx)}
         return [(name if name in ours else UNNAMED, word) for name, word in tells]
 
-    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]) -> AnnouncedFound:
-        """A row each, an entry each, as of when it was announced, of whoever is left of its people."""
-        found, others = AnnouncedFound(), list[LateSend]()
+    def _announced(
+        self, tx: Transaction, read: BatchReading, gone: HandedGone, withdrawn: set[str]
+    ) -> tuple[list[Counted], list[LateSend]]:
+        """A row each, an entry each, as of when it was announced, of whoever is left of its people. Returns those of
+        nobody, and whom each that may have gone is to be told of.
+        """
+        of_nobody, late = list[Counted](), list[LateSend]()
         for decision, row, own in read.intended:
             one = counted(decision, UNKNOWN)
             read.tells.append((decision.recipient, INTENDED))
-            parted = gone.part(one, row, own)
-            if parted.row:
+            kept, people = gone.part(one, row, own)
+            if kept:
                 purposes, answered = [*map(Purpose, decision.purposes)], datetime.fromtimestamp(decision.at, UTC)
-                disclosures.intend(tx, decision.recipient, purposes, [parted.row], answered, position=gone.position)
+                disclosures.intend(tx, decision.recipient, purposes, [kept], answered, position=gone.position)
             if row.row_id not in withdrawn:
-                found.of_nobody += [] if parted.row else [one]
-                found.late += [*parted.gone, *parted.left[:1]]  # under whom it is on record: looked at in any case
-                others += parted.left[1:]
-        found.late += gone.known(others)
-        return found
+                of_nobody += [] if kept else [one]
+                late += people
+        return of_nobody, late
 
     def _said(self, tx: Transaction, batch: Batch, at: datetime, read: BatchReading) -> list[Counted]:
         """What callers said to the replica, in the order in which they did."""
@@ -356,7 +358,7 @@ class HandedOver:
         ones = [row.one for row in rows]
         gone = HandedGone(tx, min(row.position for row in rows))
         if gone.erased_since:
-            return self._count(tx, ones, AnnouncedFound(), gone, at)
+            return self._count(tx, ones, gone, at)
         before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
         went = [
             (one, row.position)
@@ -373,23 +375,26 @@ class HandedOver:
         on no record, and what went is to be deleted; whoever said no since is told of: when they did nobody knew that
         it had gone. Returns as `_count` does.
         """
-        return self._count(tx, ones, AnnouncedFound(), HandedGone(tx, tx.size, skew=0), at)
+        return self._count(tx, ones, HandedGone(tx, tx.size, skew=0), at)
 
     def _count(
         self,
         tx: Transaction,
         ones: Sequence[Counted],
-        announced: AnnouncedFound,
         gone: HandedGone,
         at: datetime,
+        of_nobody: Sequence[Counted] = (),
+        late: Sequence[LateSend] = (),
     ) -> list[Counted]:
-        """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
+        """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet. `of_nobody`,
+        `late`: of what was announced.
+        """
         judged = [LateSend(each, gone.is_gone(each)) for each in ones]
         written = [each.one for each in judged if not each.is_gone]
-        of_nobody = [*announced.of_nobody, *(each.one for each in judged if each.is_gone)]
+        of_nobody = [*of_nobody, *(each.one for each in judged if each.is_gone)]
         if written or of_nobody:
             disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
-        return tell_late(tx, [*(each for each in judged if _arrived(each.one)), *announced.late], at)
+        return tell_late(tx, [*(each for each in judged if _arrived(each.one)), *late], at)
 
 
 def _arrived(one: Counted) -> bool:

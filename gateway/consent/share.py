@@ -34,7 +34,7 @@ from gateway.consent.asked import Ask, Basis, Met
 from gateway.consent.check import Checks
 from gateway.consent.people import People, left, names_left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
-from gateway.desk import disclosures, handed_over, recipients_to_tell
+from gateway.desk import disclosures, late_sends, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended, Mark
 from gateway.disk import boot_seconds
 from gateway.keys.seals import OpeningFailed, Sealed
@@ -567,7 +567,7 @@ def _acknowledge(
 ) -> list[disclosures.DisclosureStep]:
     """Whoever said no while it was said that it had not left, is told of now."""
     steps = disclosures.acknowledge(tx, said, at, after)
-    handed_over.tell_late(tx, [handed_over.LateSend(each) for step in steps for each in step.late], at)
+    late_sends.tell_late(tx, [late_sends.LateSend(each) for step in steps for each in step.late], at)
     return steps
 
 

@@ -9,7 +9,7 @@ source, a place or a reason. Nothing is told twice unless data left in between.
 Noes that reach somebody by what is learnt later, a link that begins or a name, are told then, in the same transaction,
 as if they were said now (R2, R18): the writer calls `tell_carried` behind each job. Of most who are linked nobody ever
 said no, which is seen from what stands alone; nothing is looked up for them. What a replica says later that it had sent
-is told of by `desk.handed_over`.
+is told of by `desk.late_sends`.
 """
 
 from collections import defaultdict

@@ -445,7 +445,7 @@ class TestTheSuppressionRecord:
             "deletion_orders.py",  # writes it with its erasure
             "erasure.py",
             "erasure_by_unlink.py",
-            "handed_over.py",  # writes it too, of who was erased before what went was heard of
+            "late_sends.py",  # writes it too, of who was erased before what went was heard of
         }
 
 

@@ -31,7 +31,7 @@ from gateway.consent.disclosing import OUTCOMES, WITHDRAWN, Announced, Batch, Ha
 from gateway.consent.share import Sharing
 from gateway.consent.verbs import Consent
 from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged
-from gateway.desk.handed_over import Numbered
+from gateway.desk.late_sends import Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what

@@ -74,14 +74,10 @@ class DoorRouter:
 
         try:
             await self._open(scope, receive, told)
-        except asyncio.CancelledError:
+        except (Exception, asyncio.CancelledError) as failed:
             if begun:
                 raise
-            answer = await self._handle(Call(scope, receive, send), problem.stopped())
-            await answer(scope, receive, send)
-        except Exception as error:
-            if begun:
-                raise
+            error = failed if isinstance(failed, Exception) else problem.stopped()
             answer = await self._handle(Call(scope, receive, send), error)
             await answer(scope, receive, send)
             if not isinstance(error, problem.HANDLED):

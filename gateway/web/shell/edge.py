@@ -221,12 +221,12 @@ class Edge:
         if door and not scope.get("root_path"):
             await self._call(door, scope, receive, send, began)
             return
-        status, shield, begun = 500, self._shield(scope), False
+        status, shield = 0, self._shield(scope)
 
         async def outward(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, begun = message["status"], True
+                status = message["status"]
                 headers = [*message.get("headers", []), (REQUEST_ID, request_id.encode())]
                 message["headers"] = shield.over(scope, headers) if shield else headers
             await send(message)
@@ -234,11 +234,11 @@ class Edge:
         try:
             await self._serve(scope, receive, outward)
         except asyncio.CancelledError:  # while it waited for its turn, or for its body
-            if begun:
+            if status:
                 raise
             await problem.response(problem.stopped(), request_id)(scope, receive, outward)
         finally:
-            self._told(scope, request_id, status, time.perf_counter() - began)
+            self._told(scope, request_id, status or 500, time.perf_counter() - began)
 
     async def _call(self, door: Door, scope: Scope, receive: Receive, send: Send, began: float) -> None:
         """Asks a door that is asked all the time: what the layers within do for others is here one function."""

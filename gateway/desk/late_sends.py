@@ -1,5 +1,6 @@
-"""What is handed over late: a replica, or another process of this host, answers from a copy, and hands over a batch of
-its answers later. Each batch counts once, gaps are noticed. `consent.disclosing` calls it.
+"""What went and is heard of late: a replica, or another process of this host, answers from a copy, and hands over a
+batch of its answers later. Each batch counts once, gaps are noticed, and recipients are told what they missed
+meanwhile. `consent.disclosing` calls it, and `consent.share` of rows that left after all.
 
 Meanwhile its person may have been erased, a number given back, a no said. Whatever may have been erased after the
 answer is counted in its entry and written about nobody. Position: how many entries the replica knew of, never more than
@@ -9,7 +10,7 @@ there were when it answered.
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import chain
@@ -81,24 +82,6 @@ class LateSend(NamedTuple):
     left: tuple[Left, ...] = ()
 
 
-@dataclass(slots=True)
-class AnnouncedFound:
-    """Announced sends that may have gone: those of nobody who is on record, and whoever is to be told of."""
-
-    of_nobody: list[Counted] = field(default_factory=list)
-    late: list[LateSend] = field(default_factory=list)
-
-
-class PartedRow(NamedTuple):
-    """What `HandedGone.part` finds. `row`: as it may be recorded, under the first who is left; None: nobody is. `gone`:
-    whom the recipient may have by it all the same; `left`: whose noes are about it, that first one first.
-    """
-
-    row: Intended | None
-    gone: Sequence[LateSend]
-    left: Sequence[LateSend]
-
-
 class HandedGone:
     """Who may have been erased since a batch was answered: nothing is written about them. Who was unlinked has left no
     trace by which to tell; whoever was not known before may be one of them.
@@ -128,10 +111,10 @@ class HandedGone:
             self._strangers[one.key, before] = found is None
         return self._strangers[one.key, before]
 
-    def part(self, one: Counted, row: Intended, own: Sequence[bytes]) -> PartedRow:
+    def part(self, one: Counted, row: Intended, own: Sequence[bytes]) -> tuple[Intended | None, list[LateSend]]:
         """A send as it was announced, without whoever of its people was erased meanwhile: an identifier is gone by any
         of its names, for an erasure by a digest names no address. `one`: how it counts; `own`: keys of all whom it
-        names.
+        names. Returns the row under the first who is left, None where nobody is, and whom it is to be told of.
         """
         names: dict[bytes, tuple[bytes, ...]] = {row.key: (row.key,)}
         for each in row.left:  # an address goes by the key of its digest, which may be named too
@@ -145,11 +128,11 @@ class HandedGone:
             whose |= dict.fromkeys(sorted(erased)[:1])  # who was only named, of whom nothing left
         told = [LateSend(replace(one, key=name), True, row.left if name in erased else ()) for name in whose]
         if not here:
-            return PartedRow(None, told, [])
+            return None, told
         left = (replace(each, keys=tuple(key for key in each.keys if key not in out)) for each in row.left)
         kept = replace(row, key=here[0], left=tuple(each for each in left if each.named not in gone))
         beside = {*own}.difference(here, out, *names.values()) if kept.left else ()  # of no more than that it names
-        return PartedRow(kept, told, [LateSend(replace(one, key=key)) for key in (*here, *sorted(beside))])
+        return kept, [*told, *(LateSend(replace(one, key=key)) for key in (*here, *sorted(beside)))]
 
     def _gone(
         self, one: Counted, names: Mapping[bytes, Sequence[bytes]], erased: set[bytes], own: Sequence[bytes]
@@ -165,10 +148,6 @@ class HandedGone:
             doubted = {key for key in {*names, *own} - erased if self.is_gone(replace(one, key=key))}
             gone = {key: key for key in names if key in doubted} | gone
         return gone, doubted
-
-    def known(self, named: Iterable[LateSend]) -> list[LateSend]:
-        """Those of whom anything was ever said: of many that a batch names nothing was, which is seen at once."""
-        return [each for each in named if not is_without_row(self._tx, each.one.key)]
 
     def _may_be(self, answered: int) -> bool:
         return self._last[0] >= self.position or self._last[1] >= answered - self._skew
@@ -198,16 +177,16 @@ def tell_late(tx: Transaction, late: Sequence[LateSend], at: datetime) -> list[C
     told with the others. Only by names that are kept, or went with it. Returns those of which there are none: they are
     told at the person's next call, which names them; or never, of whoever was erased.
     """
-    late = _once_each(late)
+    late = [each for each in _once_each(late) if each.is_gone or not is_without_row(tx, each.one.key)]
     people = people_of(tx, [each.one.key for each in late if not each.is_gone])
-    told, untold = dict[object, tuple[Identified, ToldWord]](), list[Counted]()
+    told, untold = list[tuple[Identified, ToldWord]](), list[Counted]()
     for each in late:
         word = ToldWord.DELETE if each.is_gone else _stopped_by(tx, people, each.one)
         if word is not None:
             found = [held for held in (_of_erased if each.is_gone else _of_held)(tx, each) if held.identifiers]
-            told |= {(word, held.got, held.named, *held.identifiers.items()): (held, word) for held in found}
+            told += [(held, word) for held in found]
             untold += [] if found else [each.one]
-    tell_recipients(tx, told.values(), at)
+    tell_recipients(tx, told, at)
     for each in late:
         _keep_digests(tx, each)
     return untold
