@@ -180,14 +180,11 @@ def make_beside(path: Path, known: Path) -> None:
     """An empty file of ours in the very folder in which another one lies, by which that is told from a mount point
     without its disk. Raises OSError.
     """
-    folder = os.open(known.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with opened(known.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
         os.stat(known.name, dir_fd=folder)
         os.close(os.open(path.name, os.O_WRONLY | os.O_CREAT, PRIVATE, dir_fd=folder))
         hand_over(path)
         os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def locked(path: Path, *, wait: bool = True, make: bool = True) -> contextlib.AbstractContextManager[int]:
@@ -264,9 +261,15 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    with opened(path, os.O_RDONLY) as folder:
+        os.fsync(folder)
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

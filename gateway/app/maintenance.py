@@ -60,23 +60,16 @@ class RekeyKind(StrEnum):
     ACCOUNTS = "accounts"
 
 
-FIELD = {
-    RekeyKind.PEPPER: "peppers",
-    RekeyKind.COOKIE: "seals",
-    RekeyKind.SIGNING: "signing",
-    RekeyKind.KEY_ENCRYPTION: "wraps",
-    RekeyKind.TOKENS: "tokens",
-    RekeyKind.ACCOUNTS: "accounts",
-}
-# How long the older key is still needed: a browser's cookie lives 400 days (R9); a verifier key has to reach those who
-# check receipts; persons' keys are wrapped anew when the older one is retired; recipients have to be given what
-# messages are signed with, and the site's servers what they sign with.
-OVERLAP = {
-    RekeyKind.COOKIE: timedelta(days=400),
-    RekeyKind.SIGNING: timedelta(days=30),
-    RekeyKind.KEY_ENCRYPTION: timedelta(0),
-    RekeyKind.TOKENS: timedelta(days=30),
-    RekeyKind.ACCOUNTS: timedelta(days=30),
+# The field of the secrets, and how long its older key is still needed: of peppers none ends; a browser's cookie lives
+# 400 days (R9); a verifier key has to reach those who check receipts; persons' keys are wrapped anew when the older one
+# is retired; recipients have to be given what messages are signed with, and the site's servers what they sign with.
+ROTATED = {
+    RekeyKind.PEPPER: ("peppers", timedelta.max),
+    RekeyKind.COOKIE: ("seals", timedelta(days=400)),
+    RekeyKind.SIGNING: ("signing", timedelta(days=30)),
+    RekeyKind.KEY_ENCRYPTION: ("wraps", timedelta(0)),
+    RekeyKind.TOKENS: ("tokens", timedelta(days=30)),
+    RekeyKind.ACCOUNTS: ("accounts", timedelta(days=30)),
 }
 
 
@@ -164,10 +157,11 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
     `early`: also before its time is over, for a key that got out; what it sealed is lost.
     """
     secrets = secret_files.load_secrets(folder)
-    older = getattr(secrets, FIELD[kind])[:-1]
+    field, overlap = ROTATED[kind]
+    older = getattr(secrets, field)[:-1]
     if not older:
         raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
-    ends = _since(folder, kind) + OVERLAP[kind]
+    ends = _since(folder, kind) + overlap
     if not early and clock() < ends:
         raise RekeyRefused(
             f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {early_option(kind)}"
@@ -200,8 +194,9 @@ def _change(folder: Path, kind: RekeyKind, change: Callable[[tuple[bytes, ...]],
     """
     with schema.held(folder):
         secrets = secret_files.load_secrets(folder)
-        keys = change(getattr(secrets, FIELD[kind]))
-        secret_files.store(folder, replace(secrets, **{FIELD[kind]: keys}))
+        field, _ = ROTATED[kind]
+        keys = change(getattr(secrets, field))
+        secret_files.store(folder, replace(secrets, **{field: keys}))
     return len(keys)
 
 

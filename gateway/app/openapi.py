@@ -29,7 +29,8 @@ def document() -> dict[str, Any]:
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
-        "x-until-first-answer": constants(),
+        # What an app goes by before any answer: everybody is opted out, and no SDK starts (I22).
+        "x-until-first-answer": {"store": opted_out().for_store(), "sdks": STOP, "device": None},
         "paths": _walked(paths, lambda shape: _schema(shape, schemas)),
         "components": {
             "schemas": {name.removesuffix(OURS): shape for name, shape in components.items()},
@@ -37,11 +38,6 @@ def document() -> dict[str, Any]:
         },
     }
     return {name: _worded(part) for name, part in whole.items()}
-
-
-def constants() -> dict[str, Any]:
-    """What an app goes by before any answer: everybody is opted out, and no SDK starts (I22)."""
-    return {"store": opted_out().for_store(), "sdks": STOP, "device": None}
 
 
 def _walked(part: Any, made: Callable[[Any], object]) -> Any:

@@ -143,7 +143,8 @@ class StateKeeper:
         self._doubtful, self._begun = False, True
         self._say("")
         if self.state.unswept:
-            self._sweep()
+            with contextlib.suppress(RuntimeError):  # where no thread is to be had, the next time
+                self._in_a_thread(self.state.sweep)
         if self._tidies:
             self._tidies = False
             self._tidy()
@@ -372,11 +373,6 @@ class StateKeeper:
             going_on(self._log)
         except Exception:  # noqa: BLE001 - whatever it was, the one in force follows
             self._tidies_at = time.monotonic() + COPY_LOOKS
-
-    def _sweep(self) -> None:
-        """Beside; where no thread is to be had, the next time."""
-        with contextlib.suppress(RuntimeError):
-            self._in_a_thread(self.state.sweep)
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[LedgerLog]:

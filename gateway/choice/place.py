@@ -23,24 +23,29 @@ RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG
 TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """  # ISO 3166-1 alpha-2, the 249 that are assigned (iso3166.tab of the IANA time zone database, public domain)
 COUNTRIES = frozenset(COUNTRY_CODES.split())
-STATE_CODES = """
-AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA
-RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
-"""  # ISO 3166-2:US, the territories included
-STATES = frozenset(STATE_CODES.split())
-PROVINCES = frozenset(
-    ["AB", "BC", "MB", "NB", "NL", "NS", "NT", "NU", "ON", "PE", "QC", "SK", "YT"]
-)  # ISO 3166-2:CA, the territories included
-NAMES = """
-alabama|alaska|arizona|arkansas|california|colorado|connecticut|delaware|district of columbia|florida|georgia|hawaii
-idaho|illinois|indiana|iowa|kansas|kentucky|louisiana|maine|maryland|massachusetts|michigan|minnesota|mississippi
-missouri|montana|nebraska|nevada|new hampshire|new jersey|new mexico|new york|north carolina|north dakota|ohio|oklahoma
-oregon|pennsylvania|rhode island|south carolina|south dakota|tennessee|texas|utah|vermont|virginia|washington
-west virginia|wisconsin|wyoming|american samoa|guam|northern mariana islands|puerto rico|virgin islands
-"""  # in the order of the codes
-STATE_NAMES: Mapping[str, str] = dict(
-    zip(NAMES.strip().replace("\n", "|").split("|"), STATE_CODES.split(), strict=True)
-)
+
+
+def _by_code(names: str) -> dict[str, str]:
+    return {
+        code: name for code, _, name in (each.strip().partition(" ") for each in names.replace("\n", " ").split(","))
+    }
+
+
+STATE_NAMES: Mapping[str, str] = _by_code("""
+AL Alabama, AK Alaska, AS American Samoa, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut,
+DE Delaware, DC District of Columbia, FL Florida, GA Georgia, GU Guam, HI Hawaii, ID Idaho, IL Illinois, IN Indiana,
+IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota,
+MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey, NM New Mexico,
+NY New York, NC North Carolina, ND North Dakota, MP Northern Mariana Islands, OH Ohio, OK Oklahoma, OR Oregon,
+PA Pennsylvania, PR Puerto Rico, RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah,
+VT Vermont, VI U.S. Virgin Islands, VA Virginia, WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming
+""")  # ISO 3166-2:US, the territories included, in the order of their names
+PROVINCE_NAMES: Mapping[str, str] = _by_code("""
+AB Alberta, BC British Columbia, MB Manitoba, NB New Brunswick, NL Newfoundland and Labrador, NS Nova Scotia,
+NT Northwest Territories, NU Nunavut, ON Ontario, PE Prince Edward Island, QC Quebec, SK Saskatchewan, YT Yukon
+""")  # ISO 3166-2:CA, the territories included; none of them is a state's code
+STATES, PROVINCES = frozenset(STATE_NAMES), frozenset(PROVINCE_NAMES)
+STATES_BY_NAME = {name.casefold().removeprefix("u.s. "): code for code, name in STATE_NAMES.items()}
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
 # country is foreign whatever its name, and keeps the opt-in regime.
 ALPHA_3: Mapping[str, str] = {

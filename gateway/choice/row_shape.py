@@ -22,7 +22,7 @@ from gateway.choice.identity import spelling
 from gateway.choice.keywords import SiftedKeywords, Vocabulary
 from gateway.choice.openrtb.members import HASHED_DEVICE_IDS
 from gateway.choice.openrtb.traces import Traces, texts_of
-from gateway.choice.place import STATE_NAMES, STATES
+from gateway.choice.place import STATES, STATES_BY_NAME
 from gateway.choice.question import Grant
 from gateway.choice.recipient import ANYTHING, NOT_SAID, Held, Holds, Recipient
 from gateway.choice.rules.case import CONSUMER_DIRECTED, LEGAL, NOT_CHOOSABLE, OPTED_IN, PRECISE_GEO
@@ -66,7 +66,7 @@ def is_region(_: str, value: object) -> bool:
         return True
     text = value.strip() if isinstance(value, str) else ""
     code = text.upper()
-    return code in STATES or text.casefold() in STATE_NAMES or PLACE_CODE.fullmatch(code) is not None
+    return code in STATES or text.casefold() in STATES_BY_NAME or PLACE_CODE.fullmatch(code) is not None
 
 
 def is_demographic(_: str, value: object) -> bool:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from gateway.choice import coarsening
 from gateway.choice.law import AGES, RANKS, YOUNGEST, band_of
-from gateway.choice.place import ALPHA_3, COUNTRIES, PLACE, STATE_CODES, STATE_NAMES, STATES, UNREADABLE_PLACE, US
+from gateway.choice.place import ALPHA_3, COUNTRIES, PLACE, STATE_NAMES, STATES, STATES_BY_NAME, UNREADABLE_PLACE, US
 from gateway.choice.recipient import ANYTHING, Held
 from gateway.terms import DataClass
 
@@ -90,10 +90,10 @@ OF_LAWS = frozenset({"state", "statecode", "statename", "province", "iso"})  # w
 COUNTIES = frozenset({"county", "countyfips"})
 OF_FIPS = frozenset({"fips", "fipscode", "statefips", "countyfips"})
 FIPS_CODES = """
-01 02 04 05 06 08 09 10 11 12 13 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42
-44 45 46 47 48 49 50 51 53 54 55 56 60 66 69 72 78
-"""  # FIPS 5-2, of the states in the order of `STATE_CODES`; a county's five digits begin with its state's two
-STATE_OF = dict(zip(FIPS_CODES.split(), STATE_CODES.split(), strict=True))
+01 02 60 04 05 06 08 09 10 11 12 13 66 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 69 39
+40 41 42 72 44 45 46 47 48 49 50 78 51 53 54 55 56
+"""  # FIPS 5-2, of the states in the order of `STATE_NAMES`; a county's five digits begin with its state's two
+STATE_OF = dict(zip(FIPS_CODES.split(), STATE_NAMES, strict=True))
 FIPS_DIGITS = {1: 2, 2: 2, 4: 5, 5: 5}  # a number has lost its first zero
 IN_ITS_STATE = 3  # digits of a county's number without its state
 COUNTRY_NAMES: Mapping[str, str] = {
@@ -378,9 +378,9 @@ def _country(text: str) -> str:
 def _readings(text: str, known: Collection[str], countries: Collection[str]) -> set[str]:
     """`known`: what the caller said; `countries`: those that the row itself names."""
     code, name = text.upper(), text.casefold()
-    if name in STATE_NAMES:
+    if name in STATES_BY_NAME:
         also = {ALSO[name]} if name in ALSO else set[str]()
-        return _decided({f"{US}-{STATE_NAMES[name]}"} | also, {*known, *countries})
+        return _decided({f"{US}-{STATES_BY_NAME[name]}"} | also, {*known, *countries})
     if "-" in code or code in COUNTRY_NAMES:
         return {_country(code)}
     if not PART.fullmatch(code):

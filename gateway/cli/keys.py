@@ -100,7 +100,7 @@ def ages(data: Path, *, as_json: bool) -> None:
 def _ages_of_secrets(data: Path) -> Iterator[tuple[str, str, str | None]]:
     """Of a gateway's folder: which key, what it does, the day."""
     days = secrets_of.read_days(data) if (data / secrets_of.SECRETS).exists() else {}
-    for kind, name in rekeying.FIELD.items() if days else ():
+    for kind, (name, _) in rekeying.ROTATED.items() if days else ():
         older = "stays, wrapped" if kind is RekeyKind.PEPPER else "older, until --retire"
         *before, newest = days[name]
         yield from ((kind.value, older, day) for day in before)

@@ -159,7 +159,7 @@ def show(places: tuple[str, ...], on: date | None, age: str | None, as_json: boo
         "age": age or AGES[-1],
         "own_tables": [each.name for each in own_tables(settings)],
         "rows": list(_rows(table, asked, on, age)),
-        "signal_duty": list(_duties(table, asked, on)),
+        "signal_duty": [_shown(row) for place in asked for row in table.on_file(place, UNIVERSAL_OPT_OUT, on)],
         "changes": list(_changes(table, asked, on, age)),
     }
     click.echo(orjson.dumps(found) if as_json else "\n".join(_told(found)))
@@ -226,11 +226,6 @@ def _shown(row: LawRow) -> dict[str, Any]:
         "ages": row.ages,
         "note": row.note,
     }
-
-
-def _duties(table: LawTable, places: list[str], on: date) -> Iterator[dict[str, Any]]:
-    for place in places:
-        yield from (_shown(row) for row in table.on_file(place, UNIVERSAL_OPT_OUT, on))
 
 
 def _changes(table: LawTable, places: list[str], on: date, age: str | None) -> Iterator[dict[str, Any]]:

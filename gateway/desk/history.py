@@ -25,7 +25,7 @@ import aiosqlite
 from gateway.choice.question import Grant
 from gateway.choice.standing import RowUnreadable, Stale, Standing
 from gateway.desk.documents import Document
-from gateway.fold.kin import Alike, alike, edges_of, family, mailbox_names
+from gateway.fold.kin import Alike, alike, all_names, edges_of, family
 from gateway.fold.reading import read_noes
 from gateway.fold.record import Kept, KeptAge, KeptEnd, KeptNo, KeptNotice, KeptRevoked
 from gateway.fold.state import FOR_EVER, Slate
@@ -305,7 +305,7 @@ def _kept_since(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now
     """
     near = {*keys}
     near |= {owner for key in near for owner in slate.row(key).owners}
-    names = set[bytes]().union(*(family(slate, key) | mailbox_names(slate, key) for key in near))
+    names = set[bytes]().union(*(all_names(slate, key) for key in near))
     read = near | names | {account for account, *_ in edges_of(slate, names)}
     rows = (row for row in side_rows(db, read, Mention.OF) if row.side.at > now and not row.entered)
     return [cast("Kept", record.said) for row in rows for record in row.records(read, KEPT)]

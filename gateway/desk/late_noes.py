@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.desk import recipients_to_tell
-from gateway.fold.kin import family, mailbox_names, roads
+from gateway.fold.kin import all_names, roads
 from gateway.fold.record import KeptNo
-from gateway.fold.state import Slate, widened
+from gateway.fold.state import widened
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.schema import rows_of
@@ -115,7 +115,7 @@ def _of_nobody(tx: Transaction, word: LateWord) -> LateWord:
 
 def _kept(tx: Transaction, subject: Subject, choice: Choice) -> records.KeptNoes:
     """What has every form of an identifier deny, as a no of somebody forgotten. Tells whoever got it."""
-    names = named_by(subject) | _all_names(people_of(tx, [subject.key]).slate(), subject.key)
+    names = named_by(subject) | all_names(people_of(tx, [subject.key]).slate(), subject.key)
     stranger, said = os.urandom(KEY), widened(choice.purposes)
     recipients_to_tell.tell_holders(tx, subject, frozenset(said), choice)
     return [(name, KeptNo(each, stranger, subject.key)) for name in sorted(names) for each in said]
@@ -126,15 +126,10 @@ def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:
     if is_unknown(tx, subject):
         return NOTHING
     slate = people_of(tx, [subject.key]).slate()
-    names = _all_names(slate, subject.key)
+    names = all_names(slate, subject.key)
     given_back = tx.db.execute(SAID_AT, (max(slate.row(name).since for name in names) - 1,)).fetchone()
     released, had = given_back is not None and given_back[0] > at, {each for each, _ in _had_at(tx, HAD, names, at)}
     return PassedSince(released, frozenset(had if released else had - roads(slate, names)))
-
-
-def _all_names(slate: Slate, key: bytes) -> set[bytes]:
-    """All that is given back with it."""
-    return family(slate, key) | mailbox_names(slate, key)
 
 
 def _had_at(tx: Transaction, sql: str, keys: Collection[bytes], at: int) -> set[tuple[bytes, bytes]]:

@@ -25,7 +25,7 @@ from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, is_held, is_of
 from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
-from gateway.fold.kin import family, mailbox_names, passed_on, roads, with_looser
+from gateway.fold.kin import all_names, family, passed_on, roads, with_looser
 from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate, bits_of, widened
 from gateway.ledger.acts import records
@@ -398,7 +398,7 @@ def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
     """The key itself, its names, the spellings of its mailbox, the accounts that have one of these by more than an
     app's word, all that those have, by an app's word too, and looser forms of it all. From there it goes to nobody.
     """
-    own = _own_names(slate, key)
+    own = all_names(slate, key)
     return with_looser(slate, own.union(*(_has_now(slate, account) for account in {key} | roads(slate, own))))
 
 
@@ -434,7 +434,7 @@ def tell_carried(tx: Transaction) -> None:
     if joined:
         slate = people_of(tx, {each.key for one in joined for each in _everybody(one)}).slate()
         for one in joined:
-            names = [_own_names(slate, each.key) for each in one.subjects]
+            names = [all_names(slate, each.key) for each in one.subjects]
             came = set[bytes]().union(*names)
             for subject, own in zip(one.subjects, names, strict=True):
                 _tell_of_noes(tx, slate, subject, own, came, one)
@@ -517,10 +517,6 @@ def _onward(slate: Slate, names: set[bytes], came: set[bytes], account: Subject 
     while sent and (known := next(denied, None)):
         sent.discard(known)
     return frozenset(sent)
-
-
-def _own_names(slate: Slate, key: bytes) -> set[bytes]:
-    return family(slate, key) | mailbox_names(slate, key)
 
 
 def _sent_up(slate: Slate, account: bytes, own: set[bytes]) -> set[Purpose]:

@@ -52,6 +52,11 @@ def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
     return {name for mate in mates(slate, key) for name in family(slate, mate)}
 
 
+def all_names(slate: Slate, key: bytes) -> set[bytes]:
+    """Every name of all its spellings: what is given back with it."""
+    return family(slate, key) | mailbox_names(slate, key)
+
+
 Alike = frozenset[tuple[bytes, int]]  # what a name is a name of, each since which record
 
 

@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Sequence
 
+from gateway.disk import whole
 from gateway.keys import seals
 from gateway.keys.epochs import Epochs
 from gateway.terms import Unusable
@@ -67,22 +68,15 @@ class SharedEpochs:
 
     def begin(self, db: sqlite3.Connection, number: int, at: int, dies: int) -> None:
         """A new epoch, for all machines, unless another one began one meanwhile. Raises `EpochsMissed`."""
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with whole(db):
             self.keep_up(db)
             before, newest = self._in_force()
             if newest + 1 != number:
-                db.execute("ROLLBACK")
                 return
             key = secrets.token_bytes(32)
             box = seals.seal_box(before, _label(number), key)
             db.execute("INSERT INTO shared_epoch VALUES (?, ?, ?, ?)", (number, at, dies, box))
             db.execute("DELETE FROM shared_epoch WHERE number <= ?", (self._epochs.all[0].number,))
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
         self._epochs.begin(number, at, dies, key)
 
     def tell_elsewhere(self, db: sqlite3.Connection, place: int, keys: Collection[bytes]) -> None:

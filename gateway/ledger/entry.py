@@ -188,8 +188,3 @@ def subject_commitment(rs: bytes, kind: str, value: str) -> bytes:
 
 def details_commitment(rd: bytes, details: bytes) -> bytes:
     return hmac.digest(rd, DETAILS + details, "sha256")
-
-
-def details_commitments(opened: Iterable[bytes]) -> list[bytes]:
-    """The same for many, each rd (32 bytes) with its details behind it."""
-    return [details_commitment(each[:32], each[32:]) for each in opened]

@@ -74,16 +74,8 @@ LOG = {
     "head": "SELECT, UPDATE (size, frontier, peppers, signed)",
     "side": f"{ADDS}, UPDATE (packed)",
     "restated": "SELECT",
-    "document": ADDS,
-    "evidence": ADDS,
-    "appeal": ADDS,
-    "key_event": ADDS,
-    "voided_ui": ADDS,
-    "voided_choice": ADDS,
-    "void_act": ADDS,
-    "unlinked_event": ADDS,
-    "disclosure_batch": ADDS,
-    "deletion_batch": ADDS,
+    **dict.fromkeys(("document", "evidence", "appeal", "key_event", "voided_ui", "voided_choice", "void_act"), ADDS),
+    **dict.fromkeys(("unlinked_event", "disclosure_batch", "deletion_batch"), ADDS),
 }
 # No grant can say that a tile may only become longer.
 TILE_GROWS = """

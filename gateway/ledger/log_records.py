@@ -19,7 +19,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeGuard
 
@@ -36,7 +35,6 @@ from gateway.ledger.side import (
     mentioned,
     mentions_of,
     pack_mention,
-    pack_mentions,
     pack_side,
     read_side,
     records_within,
@@ -118,26 +116,6 @@ class RewrittenSide(NamedTuple):
     def mentioned(self) -> set[bytes]:
         """Every key, before and after."""
         return {key for key, _ in self.were | self.are}
-
-
-def row_of_side(
-    place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
-) -> tuple[int, int, bool, bytes]:
-    """What `SAY` inserts for a row behind all others. `at`: when it was said, Unix milliseconds."""
-    return place, seq, entered, pack_side(records, at, peppers)
-
-
-def mentions_in(place: int, records: Iterable[Record]) -> set[bytes]:
-    """What leads to a row, packed."""
-    return pack_mentions(place, chain.from_iterable(map(mentioned, records)))
-
-
-def put_side(
-    db: sqlite3.Connection, place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
-) -> None:
-    """The same, inserted at once."""
-    db.execute(SAY, row_of_side(place, seq, records, at, peppers, entered=entered))
-    add_mentions(db, mentions_in(place, records))
 
 
 def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int], peppers: int) -> None:

@@ -108,21 +108,17 @@ class PostgresStore:
             return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, marks))
 
     def join(self) -> None:
-        """From now on this machine writes and answers too."""
         with contextlib.closing(self._connected(writes=True)) as db:
             db.join()
 
     def take_over(self) -> None:
-        """From now on this machine alone writes and answers: what the others answer goes on a lease that is over when
-        this returns.
-        """
+        """What the others answer goes on a lease, which is over when this returns."""
         with contextlib.closing(self._connected(writes=True)) as db:
             db.take_over()
         time.sleep(STANDS_BY)
 
     @property
     def name(self) -> Path:
-        """What texts call it: never the address, in which a password may stand."""
         return Path(SCHEMA)
 
     def open_to_write(self) -> Connection:
@@ -147,9 +143,6 @@ class PostgresStore:
         return made
 
     def claim(self, name: str) -> Callable[[], bool]:
-        """Whether this process does what one machine alone should do, at each asking; by a lock of the server's that
-        ends with the connection.
-        """
         return _HostClaim(self.open_to_renew, name)
 
     def _proved(self, made: PostgresConnection) -> Connection:

@@ -23,7 +23,6 @@ Measured on ext4, medians of 500 in one run: a swap 250 us, 170 of them its sync
 fdatasync took 130; written beside and renamed, as before, 670. Reading takes 24.
 """
 
-import contextlib
 import errno
 import functools
 import hashlib
@@ -32,7 +31,7 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -192,7 +191,7 @@ class CheckpointStore:
         try:
             if found is None:
                 found = self._lay_out()
-            with _opened(self.path, os.O_RDWR) as file:
+            with disk.opened(self.path, os.O_RDWR) as file:
                 if not found.sure:
                     sync_folder(self.path.parent)  # whoever laid it out may have been stopped before this
                     _keep_slot(file, found.slot)
@@ -220,7 +219,7 @@ def is_anything_signed(folder: Path) -> bool:
 def _read_store(path: Path) -> SlotRead | None:
     """What was signed last. None: there is no file. Raises `StoreBroken`."""
     try:
-        with _opened(path, os.O_RDONLY) as file:
+        with disk.opened(path, os.O_RDONLY) as file:
             return _read_slots(file)
     except FileNotFoundError:
         return None
@@ -229,15 +228,6 @@ def _read_store(path: Path) -> SlotRead | None:
             f"{path} cannot be read ({error}). Put back its folder; if it is lost for good, move the file away and go"
             " on as a new log: gateway restore --new-log (gateway help restore)"
         ) from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _read_slots(file: int) -> SlotRead:
@@ -322,12 +312,6 @@ def _host(db: sqlite3.Connection) -> int | None:
     return cast("PostgresConnection", db).host
 
 
-def _grown(frontier: Frontier, hashes: Sequence[bytes]) -> bytes:
-    for each in hashes:
-        frontier.append(each)
-    return frontier.root()
-
-
 class Publisher:
     """Signs for one ledger. `signing` gives the keys of a log's name: every one signs, two while a key is replaced.
     `lasting`: those whose signatures take ten times as long, and stand under what is published alone.
@@ -409,7 +393,9 @@ class Publisher:
         if added is not None and not disk.is_file(db):  # other machines go on: no more than this commit is durable
             before = Frontier(added.size, added.packed)
             others = self._mine != Checkpoint(new.origin, added.size, before.root())
-            new = Checkpoint(new.origin, added.size + len(added.hashes), _grown(before, added.hashes))
+            for each in added.hashes:
+                before.append(each)
+            new = Checkpoint(new.origin, before.size, before.root())
         if self._mine is None or self._refused or others:
             self.prove(db)
         store = self.store(db)

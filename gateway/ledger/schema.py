@@ -31,6 +31,7 @@ from gateway.ledger.side import (
     remove_mentions,
     rewrite_side,
     tell_bounces,
+    told_rows,
 )
 
 FILE = "ledger.sqlite3"
@@ -42,7 +43,6 @@ PLACES = 37  # the version since which it is told where somebody said that they 
 BOUNCES = 40  # the version since which it is told that a notice came back
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
-SIDES = "SELECT place, seq, packed FROM side WHERE place > ? ORDER BY place LIMIT 500"
 ENTERED = (
     "SELECT s.place, s.seq, s.packed, v.seq FROM side s LEFT JOIN voided_choice v ON v.seq = s.seq"
     " WHERE s.entered AND s.place > ? ORDER BY s.place LIMIT 500"
@@ -214,13 +214,9 @@ def _without_bounce(record: Record) -> Record | None:
 
 
 def _change_sides(db: sqlite3.Connection, change: Callable[[Record], Record | None]) -> None:
-    after = 0
-    while rows := db.execute(SIDES, (after,)).fetchall():
-        for after, seq, packed in rows:
-            with contextlib.suppress(SideUnreadable):  # of that `verify` tells
-                told = records_within(seq, side := read_side(packed))
-                if (left := [each for each in map(change, told) if each is not None]) != told:
-                    rewrite_side(db, after, side, told, left)
+    for place, side, told in told_rows(db):
+        if (left := [each for each in map(change, told) if each is not None]) != told:
+            rewrite_side(db, place, side, told, left)
 
 
 def leave_entries_alone(db: sqlite3.Connection) -> None:

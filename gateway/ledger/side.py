@@ -427,8 +427,8 @@ def remake_mentions(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM mention_piece")
     db.execute("DELETE FROM mention_run")
     waiting = list[bytes]()
-    for each in _told(db):
-        waiting += each
+    for place, _, records in told_rows(db):
+        waiting += led_by(place, records)
         if len(waiting) >= REMADE:
             add_mentions(db, waiting)
             waiting.clear()
@@ -437,8 +437,9 @@ def remake_mentions(db: sqlite3.Connection) -> None:
 
 def as_rows(db: sqlite3.Connection) -> None:
     """For an older gateway (`schema.take_back`): each a row of the table that it has."""
-    for each in _told(db):
-        db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?, ?)", sorted(map(read_mention, each)))
+    for place, _, records in told_rows(db):
+        led = sorted(map(read_mention, led_by(place, records)))
+        db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?, ?)", led)
 
 
 def rewrite_side(
@@ -468,16 +469,13 @@ def tell_bounces(db: sqlite3.Connection) -> None:
                     rewrite_side(db, place, side._replace(peppers=peppers), said, [*said, bounce])
 
 
-def _told(db: sqlite3.Connection) -> Iterator[set[bytes]]:
-    """What is mentioned, row by row of the log; what cannot be read is told by `verify`."""
+def told_rows(db: sqlite3.Connection) -> Iterator[tuple[int, PackedSide, list[Record]]]:
+    """Each row of the log with its place and its records; what cannot be read is told by `verify`."""
     place = 0
     while rows := db.execute(SIDES, (place, READ)).fetchall():
         for place, seq, packed in rows:
-            try:
-                records = records_within(seq, read_side(packed))
-            except SideUnreadable:
-                continue
-            yield {pack_mention(key, way, place) for record in records for key, way in mentioned(record)}
+            with suppress(SideUnreadable):
+                yield place, (side := read_side(packed)), records_within(seq, side)
 
 
 def _level_of(count: int) -> int:

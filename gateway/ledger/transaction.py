@@ -27,19 +27,11 @@ from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
 from gateway.keys.person_keys import Vault
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log_records import (
-    LAST_PLACE,
-    SAY,
-    FreshRecords,
-    mentions_in,
-    put_anew,
-    remember_forgotten,
-    row_of_side,
-)
+from gateway.ledger.log_records import LAST_PLACE, SAY, FreshRecords, put_anew, remember_forgotten
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added
 from gateway.ledger.schema import rows_of
-from gateway.ledger.side import LAST_RUN, add_mentions, gather_mentions
+from gateway.ledger.side import LAST_RUN, add_mentions, gather_mentions, led_by, pack_side
 from gateway.ledger.subjects import Subject
 from gateway.ledger.tree import Tree
 
@@ -227,8 +219,8 @@ class Transaction:
     def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
         place = self.fresh.say(records)
         self.is_quiet = self.is_quiet and all(isinstance(each.said, BRINGS_NONE) for each in records)
-        self.unwritten.add(SAY, row_of_side(place, seq, records, at, self._peppers, entered=entered))
-        self.unwritten.add(MENTIONS, (mentions_in(place, records),))
+        self.unwritten.add(SAY, (place, seq, entered, pack_side(records, at, self._peppers)))
+        self.unwritten.add(MENTIONS, (led_by(place, records),))
 
     def join(self, subjects: Sequence[Subject], account: Subject | None, at: int) -> None:
         """See `JoinedPeople`."""

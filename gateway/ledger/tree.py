@@ -44,10 +44,8 @@ class Tree:
         self.hashes.append(merkle.leaf_hash(body))
         self.frontier.append(self.hashes[-1])
         if self.frontier.size % WIDTH == 0:
-            self._fill(self.frontier.size // WIDTH - 1)
-
-    def _fill(self, n: int) -> None:
-        put_full_tile(self._db, n, _leaves(self._db, n * WIDTH, WIDTH))
+            n = self.frontier.size // WIDTH - 1
+            put_full_tile(self._db, n, _leaves(self._db, n * WIDTH, WIDTH))
 
 
 def put_full_tile(db: sqlite3.Connection, n: int, hashes: bytes) -> None:
@@ -86,12 +84,8 @@ def tail(db: sqlite3.Connection, size: int, packed: bytes) -> TailTree:
 
 def read_tile(db: sqlite3.Connection, level: int, n: int, width: int) -> bytes:
     """`width` hashes of a tile. Raises `TreeBroken` where there are not as many."""
-    found = _stored(db, level, n)
-    return part_of_tile(found if found or level else _leaves(db, n * WIDTH, width), level, n, width)
-
-
-def part_of_tile(found: bytes, level: int, n: int, width: int) -> bytes:
-    """The first `width` hashes of what was found of a tile. Raises `TreeBroken` where there are not as many."""
+    stored = _stored(db, level, n)
+    found = stored if stored or level else _leaves(db, n * WIDTH, width)
     if len(found) < width * merkle.HASH:
         raise TreeBroken(f"tile {level}/{n} has {len(found) // merkle.HASH} hashes of {width}")
     return found[: width * merkle.HASH]

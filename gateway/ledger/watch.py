@@ -73,16 +73,6 @@ class AnsweringState(Protocol):
         """Up to which position the last `Judge` saw it follow; None: it did not look at it."""
 
 
-class NoState:
-    """Of a process that answers nobody from one."""
-
-    def applied(self) -> int:
-        return 0
-
-    def proved(self) -> int | None:
-        return 0
-
-
 def log(text: str) -> None:
     """Where a doubt is told unless somebody else is named."""
     logging.getLogger("gateway.ledger").error("%s", text)
@@ -120,7 +110,7 @@ class LedgerWatch(Vouching):
         super().__init__(clock)
         self._store = store
         self.peppers, self._marks = peppers, marks
-        self._judge, self._waits, self._tell, self._state = judge, waits, tell, state or NoState()
+        self._judge, self._waits, self._tell, self._state = judge, waits, tell, state
         self._lies = lies
         self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
         self.advances: Callable[[int, bytes], None] = _nothing
@@ -215,7 +205,7 @@ class LedgerWatch(Vouching):
             if not self.healthy:
                 self._begin_generation()  # readers open the file anew after a spell without proof
                 self.healthy = True
-            self.reaches = self._state.proved() or 0
+            self.reaches = (self._state.proved() or 0) if self._state else 0
             self.fresh_until = began + self.term if self._grants() and not waits else 0.0
         self._say(waits)
 
@@ -353,7 +343,7 @@ class HostWatch(LedgerWatch):
         """Of a state that is there only later nobody knows whether it has what was committed before: a machine that
         begins is waited for by nobody.
         """
-        return self._state.proved() is not None
+        return self._state is None or self._state.proved() is not None
 
     def _shown(self) -> bool:
         """On the connection on which it was renewed, so by the server that granted it."""
@@ -404,7 +394,7 @@ class HostWatch(LedgerWatch):
 
     def _applied(self) -> int:
         """For other machines, who count on it from then on."""
-        applied = self._state.applied()
+        applied = self._state.applied() if self._state else 0
         self.reaches = max(self.reaches, applied)
         return applied
 

@@ -46,17 +46,13 @@ def read_stop_word(text: str) -> Read:
     for polite in POLITE:
         said = said.removeprefix(polite + " ")
     for language, words in (("en", ENGLISH), ("es", SPANISH), ("fr", FRENCH)):
-        if any(_begins(said, word) for word in words):
+        if any(said == word or said.startswith(word + " ") for word in words):
             return Read(Act.STOP, language)
     if any(f" {word} " in f" {said} " for word in ANYWHERE):
         return Read(Act.STOP)
     if said in HELPS:
         return Read(Act.HELP, HELPS[said])
     return Read(Act.START, STARTS[said]) if said in STARTS else Read(Act.NONE)
-
-
-def _begins(said: str, word: str) -> bool:
-    return said == word or said.startswith(word + " ")
 
 
 def _plain(text: str) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.fold import fold
-from gateway.fold.kin import Alike
 from gateway.fold.reading import lasting_standing
 from gateway.fold.record import Record, SaidOut
 from gateway.fold.state import NO_EDGE, Get, KeyRow, LinkEdge, Place
@@ -80,7 +79,7 @@ class StateComparison:
 
     def differing(self, keys: Sequence[bytes], get: Get) -> Iterator[Place]:
         """Of some keys that hang together, and what the fold gives of them, the places where something else lies."""
-        fronts, tails = Fronts(get, UNDATED, set()), dict[Alike, bytes]()
+        fronts = Fronts(get, UNDATED, set())
         for key in keys:
             row: KeyRow | None = get(key)
             packed = self._moment.packed(key)
@@ -89,7 +88,7 @@ class StateComparison:
                 yield key
             if row is None or packed is None:
                 continue
-            made = fronts.front_of(key)[POSITIONS:] + _tail(key, row, fronts, tails)
+            made = fronts.front_of(key)[POSITIONS:] + fronts.tail(key)
             if packed[POSITIONS:] != made and not _is_row(key, row, packed, get):
                 yield key
             if has_many(row) and not self._is_crowd(key, row, get):
@@ -138,16 +137,6 @@ class StateComparison:
         for key in self._moment.places():
             if len(key) in {KEY_BYTES, EDGE_BYTES}:
                 yield key if len(key) == KEY_BYTES else (key[:KEY_BYTES], key[KEY_BYTES:])
-
-
-def _tail(key: bytes, row: KeyRow, fronts: Fronts, tails: dict[Alike, bytes]) -> bytes:
-    """Of the dozen digests of one identifier the same, as `StateWrite` has it."""
-    alike = fronts.alike(key)
-    if alike is None:
-        return pack_tail(row)
-    if alike not in tails:
-        tails[alike] = pack_tail(row)
-    return tails[alike]
 
 
 def _is_row(key: bytes, row: KeyRow, packed: bytes, get: Get) -> bool:

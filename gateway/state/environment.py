@@ -21,7 +21,7 @@ from typing import Any
 
 import lmdb
 
-from gateway.disk import boot_id, hand_over, locked, make_folder, reserve, write_durably
+from gateway.disk import boot_id, hand_over, locked, make_folder, opened, reserve, write_durably
 from gateway.state.packed_rows import LEFT_KEY, read_gone
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
@@ -95,12 +95,9 @@ class StateMark:
         self._keep(self._bytes[:SYNCED] + b"\1")
 
     def _keep(self, beginning: bytes) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY)
-        try:
+        with opened(self._path, os.O_WRONLY) as descriptor:
             os.pwrite(descriptor, beginning, 0)  # within a sector: whole or not at all
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def close(self) -> None:
         self._bytes.close()
@@ -262,11 +259,8 @@ def _identity(file: Path) -> bytes:
 def _reserve_readers(path: Path) -> None:
     """LMDB makes a sparse file of its table of readers and maps it: on a full disk the process would die of SIGBUS."""
     reserve(path)
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
+    with opened(path, os.O_WRONLY) as descriptor:
         os.posix_fallocate(descriptor, 0, (MAX_READERS + 2) * READER_BYTES)
-    finally:
-        os.close(descriptor)
 
 
 def discard(made: StateMap) -> None:
@@ -407,15 +401,10 @@ def _mark_behind(states: Path, but: Path | None = None) -> None:
 
 
 def _set_behind(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder / MARK, os.O_RDWR)
-    except FileNotFoundError:
-        return  # it begins or goes, and nobody opens it without one
-    try:
+    # Where there is none it begins or goes, and nobody opens it without one.
+    with contextlib.suppress(FileNotFoundError), opened(folder / MARK, os.O_RDWR) as descriptor:
         if os.pread(descriptor, 1, BEHIND) != bytes([TORN]):
             os.pwrite(descriptor, b"\1", BEHIND)
-    finally:
-        os.close(descriptor)
 
 
 def make_from_copy(data: Path) -> StateMap:

@@ -64,6 +64,7 @@ class Fronts:
         self._kin: dict[bytes, set[bytes]] = {}
         self._plain: dict[bytes, Alike | None] = {}
         self._fronts: dict[tuple[int, Alike], bytes] = {}
+        self._tails: dict[Alike, bytes] = {}
         self._bounds: dict[frozenset[bytes], int | None] = {}
         self._screens: dict[Place, int] = {}
         self._left = READ  # edges that may be read
@@ -94,6 +95,15 @@ class Fronts:
         if key not in self._plain:
             self._plain[key] = alike(self._row(key))
         return self._plain[key]
+
+    def tail(self, key: bytes) -> bytes:
+        """What is kept behind that: of the dozen digests of one identifier packed once."""
+        alike = self.alike(key)
+        if alike is None:
+            return pack_tail(self._row(key))
+        if alike not in self._tails:
+            self._tails[alike] = pack_tail(self._row(key))
+        return self._tails[alike]
 
     def _made(self, key: bytes, own: int) -> bytes:
         if not self._is_kept(key):

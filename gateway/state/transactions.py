@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Self
 import lmdb
 
 from gateway.fold import fold
-from gateway.fold.kin import Alike
 from gateway.fold.record import Kept, LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, KeyRow, LinkEdge, Place
 from gateway.state.environment import StateMap, StateRefused
@@ -36,7 +35,6 @@ from gateway.state.packed_rows import (
     moved_at,
     pack_edge,
     pack_number,
-    pack_tail,
     place_key,
     says_all,
     tail_of,
@@ -208,7 +206,6 @@ class StateWrite(StatePlaces):
         self._before: dict[tuple[bytes, bytes], LinkEdge] = {}  # what lay at the edges that changed
         self._lay: dict[Place, bytes | None] = {}
         self._cursor: lmdb.Cursor | None = None
-        self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
         self._run: list[tuple[Record, int]] = []  # what one entry says of one key, not folded yet
         self._spoken_of, self._left_with = set[bytes](), set[bytes]()
 
@@ -361,16 +358,8 @@ class StateWrite(StatePlaces):
             front = moved_at(front, self.head.position)
         elif key not in self._changed and before.startswith(front):
             return
-        packed = front + (self._tail(key, kept) if key in self._changed else tail_of(before))
+        packed = front + (kept.tail(key) if key in self._changed else tail_of(before))
         changes.put(key, packed, before or None)
-
-    def _tail(self, key: bytes, kept: Fronts) -> bytes:
-        alike = kept.alike(key)
-        if alike is None:
-            return pack_tail(self._found[key])
-        if alike not in self._tails:
-            self._tails[alike] = pack_tail(self._found[key])
-        return self._tails[alike]
 
 
 class _Nowhere(dict[bytes, bytes]):
@@ -441,9 +430,3 @@ def forget_before(held: StateMap, *, anew: bool = False) -> None:
     with held.begin_writing() as txn:
         head = unpack_head(txn.get(HEAD_KEY))
         forget_gone(txn, head.position if anew and head.entries else 0)  # before the first entry there was nobody
-
-
-def write_first_head(held: StateMap, head: StateHead) -> None:
-    """Of a generation that is made."""
-    with held.begin_writing() as txn:
-        txn.put(HEAD_KEY, head.pack())

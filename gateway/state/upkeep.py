@@ -27,7 +27,7 @@ from gateway.state import environment
 from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.lookup import StateMoment, is_torn_page, prove_made_here
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import StateWrite, forget_before, read_head, write_first_head
+from gateway.state.transactions import StateWrite, forget_before, read_head, write_copied
 
 SLICE = 4096  # records of one transaction
 TURNS = 3  # in which what came while a state was made is folded before anybody waits for it
@@ -364,7 +364,7 @@ class HostState:
         made = environment.make_generation(self._data, self._most)
         root = log.root(0)
         assert root is not None
-        write_first_head(made, StateHead(log.name, 0, root, self.epoch, alone=frozenset()))
+        write_copied(made, {}, StateHead(log.name, 0, root, self.epoch, alone=frozenset()))
         self._fold_made(made, log, anew=True)
         forget_before(made, anew=True)
         return made

@@ -88,7 +88,7 @@ def test_each_new_key_and_each_retired_one_is_an_entry_of_the_log(folder, kind):
     assert maintenance.replace_key(folder, inside.settings(), kind, lambda: AT) == 2
     maintenance.retire(folder, inside.settings(), kind, lambda: AT, early=True)
     assert [(k, step) for k, step, _ in leaves(folder)] == [(kind, "replaced"), (kind, "retired")]
-    assert len(getattr(secret_files.load_secrets(folder), maintenance.FIELD[kind])) == 1
+    assert len(getattr(secret_files.load_secrets(folder), maintenance.ROTATED[kind][0])) == 1
 
 
 @pytest.mark.parametrize("kind", FIELDS)

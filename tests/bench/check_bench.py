@@ -42,7 +42,7 @@ from gateway.settings import load
 from gateway.state import environment
 from gateway.state.environment import StateMap
 from gateway.state.packed_rows import StateHead
-from gateway.state.transactions import write_first_head
+from gateway.state.transactions import write_copied
 from gateway.web.api.inside import InProcessChecker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
@@ -89,7 +89,7 @@ def configured(folder: Path) -> Path:
 def copy(folder: Path, opted_out: Iterator[bytes], *, entries: int, peppers: int) -> StateMap:
     """A state as a follower leaves it, filled without a feed. `opted_out` in the order of their keys."""
     made = environment.make_generation(folder)
-    write_first_head(made, StateHead("bench", PLACES, bytes(32), peppers, entries=entries, alone=frozenset()))
+    write_copied(made, {}, StateHead("bench", PLACES, bytes(32), peppers, entries=entries, alone=frozenset()))
     many_of.put_noes(made, opted_out, spread=2 * entries)
     return made
 

@@ -18,7 +18,7 @@ from gateway.choice.downstream import (
     stores,
     strings,
 )
-from gateway.choice.place import STATE_CODES
+from gateway.choice.place import STATES
 from gateway.signals import device, gpp, usprivacy
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME
 from gateway.signals.hear import from_call
@@ -37,7 +37,7 @@ WITHOUT_GPC = {"VA", "UT", "FL"}
 READ_BY_ALL = {"CA", "VA", "CO", "CT"}  # whose section every reader of the national one reads
 NATIONAL = 7
 IN_THE_US = {
-    **{f"US-{code}": frozenset({f"US-{code}"}) for code in STATE_CODES.split()},
+    **{f"US-{code}": frozenset({f"US-{code}"}) for code in STATES},
     "US": frozenset({"US"}),
     "nothing known": NONE,
     "two states": frozenset({"US-CA", "US-NY"}),

@@ -139,9 +139,3 @@ def test_a_notice_is_logged_by_its_hash_and_a_share_by_its_count():
         "h": entry.b64(b"h" * 32),
         "t": "2026-11-24T12:34Z",
     }
-
-
-@given(st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.binary(max_size=200)), max_size=5))
-def test_many_commitments_to_details_are_those_of_each(opened):
-    made = entry.details_commitments(rd + details for rd, details in opened)
-    assert made == [entry.details_commitment(rd, details) for rd, details in opened]

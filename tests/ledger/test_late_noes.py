@@ -19,9 +19,9 @@ from gateway.ledger import entry, schema
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.audit import verify
-from gateway.ledger.log_records import SideRow, all_sides, mentions_in, put_side, rewrite_sides, sides_of_entries
+from gateway.ledger.log_records import SAY, SideRow, all_sides, rewrite_sides, sides_of_entries
 from gateway.ledger.proof.merkle import WIDTH
-from gateway.ledger.side import all_mentions
+from gateway.ledger.side import all_mentions, led_by, pack_side
 from gateway.ledger.subjects import RESIDES, Choice, milliseconds
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
@@ -370,9 +370,7 @@ def test_on_the_way_back_to_an_older_release_stays_in_a_row_of_its_own(passing, 
     def goes_back(tx):
         schema.EMPTIED[schema.BOUNCES](tx.db)
         rows = [(row.entered, record) for row in all_sides(tx.db) for record in row.records(words={KeptNo})]
-        assert {*all_mentions(tx.db)} == set().union(
-            *(mentions_in(row.place, row.records()) for row in all_sides(tx.db))
-        )
+        assert {*all_mentions(tx.db)} == set().union(*(led_by(row.place, row.records()) for row in all_sides(tx.db)))
         monkeypatch.setattr(SideRow, "is_own", lambda row, told: row.entered and not isinstance(told.said, NamesLearnt))
         return rows, verify.examine(tx.db, lambda _: None, tx.persons).different
 
@@ -453,7 +451,7 @@ def test_that_an_earlier_way_back_put_behind_under_the_number_of_the_next_entry_
         goes_back(tx)
         [apart] = stays_apart(tx)
         tx.db.execute("UPDATE side SET seq = ? WHERE place = ?", (tx.size, apart.place))
-        put_side(tx.db, apart.place + 1, tx.size, [], 0, 1, entered=True)
+        tx.db.execute(SAY, (apart.place + 1, tx.size, True, pack_side((), 0, 1)))
         before = [*all_sides(tx.db)]
         schema.FILLED[schema.BOUNCES](tx.db)
         found.extend([before, [*all_sides(tx.db)]])

@@ -24,8 +24,8 @@ from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.audit import verify
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.log_records import all_sides, mentions_in
-from gateway.ledger.side import all_mentions
+from gateway.ledger.log_records import all_sides
+from gateway.ledger.side import all_mentions, led_by
 from gateway.ledger.subjects import milliseconds
 from gateway.state.packed_rows import FOLD
 from gateway.terms import NoticeKind, Told
@@ -230,7 +230,7 @@ def test_an_older_release_reads_no_notice_that_came_back_and_nothing_leads_to_on
         rows = [*all_sides(db)]
         said = [record.said for row in rows for record in row.records()]
         assert said == [NoticeGiven(NoticeKind.CPNI, AT.toordinal()), KeptNotice(NoticeKind.CPNI, 1)]
-        assert {*all_mentions(db)} == set().union(*(mentions_in(row.place, row.records()) for row in rows))
+        assert {*all_mentions(db)} == set().union(*(led_by(row.place, row.records()) for row in rows))
         assert verify.examine(db, lambda _: None, None).different == []
 
 

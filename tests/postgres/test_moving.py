@@ -247,7 +247,7 @@ def steps_tried(writer):
 
 
 def house_keeps():
-    return maintenance.OVERLAP[maintenance.RekeyKind.SIGNING]
+    return maintenance.ROTATED[maintenance.RekeyKind.SIGNING][1]
 
 
 def test_a_key_that_is_destroyed_meanwhile_is_in_no_target(data, where):

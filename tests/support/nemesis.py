@@ -17,7 +17,7 @@ from gateway.ledger import schema
 from gateway.ledger.log_records import LedgerLog
 from gateway.state import environment
 from gateway.state.packed_rows import StateHead
-from gateway.state.transactions import write_first_head
+from gateway.state.transactions import write_copied
 from support import under_nemesis
 
 STEPS = (-3600.0, -60.0, 0.0, 60.0, 3600.0)  # seconds that the clock is ahead
@@ -139,5 +139,5 @@ def put_another_root(data):
         epoch = len(secret_files.load_secrets(data).peppers)
         head = StateHead(log.name, log.head, ROOT, epoch, entries=log.entries(log.head))
     with environment.making(data), contextlib.closing(environment.make_generation(data)) as made:
-        write_first_head(made, head)
+        write_copied(made, {}, head)
         environment.put_in_force(made)

@@ -2,9 +2,8 @@
 
 from gateway.fold import record as told
 from gateway.fold.record import Record
-from gateway.ledger import log_records
-from gateway.ledger.log_records import all_sides, rewrite_sides, sides_of_entries
-from gateway.ledger.side import add_mentions, all_mentions, mentioned, pack_mention, pack_side
+from gateway.ledger.log_records import SAY, all_sides, rewrite_sides, sides_of_entries
+from gateway.ledger.side import add_mentions, all_mentions, led_by, mentioned, pack_mention, pack_side
 from support.led import led_otherwise
 
 
@@ -69,7 +68,8 @@ def told_again(seq, as_if=None):
         [row] = sides_of_entries(db, [seq])
         [last] = db.execute("SELECT max(place) FROM side").fetchone()
         its, of = row.records(), seq if as_if is None else as_if
-        log_records.put_side(db, last + 1, of, its, row.side.at, row.side.peppers, entered=True)
+        db.execute(SAY, (last + 1, of, True, pack_side(its, row.side.at, row.side.peppers)))
+        add_mentions(db, led_by(last + 1, its))
         return 1
 
     return change

@@ -54,7 +54,7 @@ def word(text: str) -> bool:
 
 def withheld(text: str) -> bool:
     """An opaque id (of a cookie, a partner, an account) that stands for none: a word, an opt-out, a zero id."""
-    return word(text) or text.lower() in OPT_OUTS or _flat(text.translate(SEPARATORS))
+    return word(text) or text.lower() in OPT_OUTS or set(text.translate(SEPARATORS)) == {"0"}
 
 
 def placeholder(text: str) -> bool:
@@ -72,10 +72,6 @@ def placeholder(text: str) -> bool:
 def repeated(text: str) -> bool:
     """One character over and over, and zeros however few."""
     return text != "" and text == text[0] * len(text) and (text[0] == "0" or len(text) >= ENOUGH)
-
-
-def _flat(text: str) -> bool:
-    return set(text) == {"0"}
 
 
 def digest_of_nothing(value: str) -> bool:

@@ -169,7 +169,7 @@ class WordsFound:
         east = [*filterfalse(_is_language, (*kinds.pop(LONGITUDE, ()), *(long if north else ())))]
         if not east:
             kinds[LATITUDE] = north = [each for each in north if each not in LIMITED]
-        kinds["h3"] = [*filter(_is_h3, kinds.get("h3", ()))]
+        kinds["h3"] = [value for value in kinds.get("h3", ()) if H3.search(str(value))]
         if east or any(values for kind, values in kinds.items() if kind != GENDER):
             self.classes.add(DataClass.PRECISE_GEO)
         for point in product(_numbers(north), _numbers(east)):
@@ -229,10 +229,6 @@ def _ages_of(segments: Iterable[Json]) -> Iterator[str]:
 
 def _is_language(value: object) -> bool:
     return isinstance(value, str) and LANGUAGE.fullmatch(value) is not None
-
-
-def _is_h3(value: object) -> bool:
-    return H3.search(str(value)) is not None
 
 
 def _numbers(values: Iterable[object]) -> list[float]:

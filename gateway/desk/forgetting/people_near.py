@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from gateway.choice.standing import Standing
-from gateway.fold.kin import edges_of, family, mailbox_names, passed_on, speakers
+from gateway.fold.kin import all_names, edges_of, family, passed_on, speakers
 from gateway.fold.reading import NoPlace, lasting_standing, read_noes, revoked
 from gateway.fold.record import GrantName, KeptNo
 from gateway.fold.state import NO_RECORD, NOTHING, Get, KeyRow, LinkEdge, Slate
@@ -73,9 +73,7 @@ class PeopleNear:
 
     def through(self, key: bytes, account: bytes, edge: LinkEdge) -> Iterator[tuple[Purpose, Iterator[bytes]]]:
         """What it reads by one of these: of each purpose who said no."""
-        apart = {key}.union(
-            *(family(self.slate, each) | mailbox_names(self.slate, each) for each in (key, *self.row(key).owners))
-        )
+        apart = {key}.union(*(all_names(self.slate, each) for each in (key, *self.row(key).owners)))
         for purpose, origins in self.passed(account).items():
             yield purpose, (each for each, came in origins.items() if came > edge.past and each not in apart)
 

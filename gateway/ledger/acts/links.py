@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.choice.identity import kinds
 from gateway.fold import record as told
-from gateway.fold.kin import edges_of, family, mailbox_names
+from gateway.fold.kin import all_names, edges_of
 from gateway.fold.record import Record
 from gateway.fold.state import NO_EDGE, NO_RECORD, LinkEdge
 from gateway.keys import seals
@@ -172,7 +172,7 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     """
     records.know_names(tx, identifier, now)
     slate = people_of(tx, [identifier.key]).slate()
-    names = family(slate, identifier.key) | mailbox_names(slate, identifier.key)
+    names = all_names(slate, identifier.key)
     choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now))
     written = records.append(tx, identifier, choice, seals.new_event(moment(now)), told.Released())
     for account, name, edge in sorted(edges_of(slate, names), key=lambda each: (each[1], each[0])):

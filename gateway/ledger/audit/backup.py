@@ -29,12 +29,13 @@ from pathlib import Path
 from gateway.disk import is_file, make_folder, reserve, sync_folder, whole, write_durably
 from gateway.ledger import entry, erasure_steps, schema, tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.log_records import LAST_PLACE, put_side
+from gateway.ledger.log_records import LAST_PLACE, SAY
 from gateway.ledger.proof import note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.schema import FILE
+from gateway.ledger.side import pack_side
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.tree import Tree
 
@@ -204,7 +205,7 @@ def _write_first(db: sqlite3.Connection, begun: NewLogBegun, last: Checkpoint, a
         body = entry.restored(event=os.urandom(16), origin=last.origin, size=last.size, root=last.root, at=at)
         db.execute("INSERT INTO entry VALUES (?, ?)", (begun.size, body))
         place, peppers = db.execute(f"SELECT ({LAST_PLACE}) + 1, peppers FROM head").fetchone()  # noqa: S608 - ours
-        put_side(db, place, begun.size, (), milliseconds(at), peppers, entered=True)
+        db.execute(SAY, (place, begun.size, True, pack_side((), milliseconds(at), peppers)))
         tree.append(body)
         db.execute(
             "UPDATE head SET size = ?, frontier = ?, origin = ?, signed = 1",

@@ -31,16 +31,15 @@ from gateway.keys.person_keys import Vault
 from gateway.ledger import entry, subjects, tree
 from gateway.ledger.entry import DELETION_LIST
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
+from gateway.ledger.log_records import SideRow, all_sides, is_order, readable_sides_of
 from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import WIDTH
-from gateway.ledger.side import sum_of_mentions
+from gateway.ledger.side import led_by, sum_of_mentions
 from gateway.ledger.subjects import ACT, ACTS, RESIDES, SALT, Opened, in_order, moment
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source, Told
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
-EVERY = 2**62
 RESTATED = "SELECT of, seq FROM restated WHERE seq >= ?"
 # One that has lost its time counts as live, and is none that the entry took back.
 GONE = "SELECT count(*), gone, coalesce(gone_at, 0) FROM deletion_row WHERE gone >= ? GROUP BY gone, gone_at"
@@ -50,34 +49,25 @@ BOXES = ", d.person, d.sealed, d.opening"
 PRUNED = """
 SELECT x.of, r.body, d.key, d.at, d.event{}, d.kind FROM restated x
 LEFT JOIN entry r ON r.seq = x.seq LEFT JOIN detail d ON d.seq = x.of
-WHERE x.of < (SELECT pruned FROM head) AND x.of < ? ORDER BY x.of
+WHERE x.of < (SELECT pruned FROM head) ORDER BY x.of
 """
 KEPT = """
 SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e
-LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
+LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) ORDER BY e.seq
 """
 # Bodies that a prune has marked as gone, and was cut off before it took them away.
 GOING = """
 SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e LEFT JOIN detail d ON d.seq = e.seq
-WHERE e.seq < (SELECT pruned FROM head) AND e.seq NOT IN (SELECT of FROM restated) AND e.seq < ? ORDER BY e.seq
+WHERE e.seq < (SELECT pruned FROM head) AND e.seq NOT IN (SELECT of FROM restated) ORDER BY e.seq
 """
 
 
-def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -> Iterator[list[Entry]]:
-    """What is restated of the pruned entries, then the entries, some tiles' worth at a time."""
-    for sql in (PRUNED, KEPT):
-        yield from _blocks(db, sql, below, boxes=boxes)
-
-
-def going_blocks(db: sqlite3.Connection, *, boxes: bool = False) -> Iterator[list[Entry]]:
-    """The entries that count as pruned and lie there still, unless they are restated."""
-    yield from _blocks(db, GOING, EVERY, boxes=boxes)
-
-
-def _blocks(db: sqlite3.Connection, sql: str, below: int, *, boxes: bool) -> Iterator[list[Entry]]:
-    cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
-    while rows := cursor.fetchmany(TILES * WIDTH):
-        yield rows
+def blocks(db: sqlite3.Connection, *parts: str, boxes: bool) -> Iterator[list[Entry]]:
+    """The entries of `PRUNED`, `KEPT` or `GOING`, some tiles' worth at a time."""
+    for sql in parts:
+        cursor = db.execute(sql.format(BOXES if boxes else ""))
+        while rows := cursor.fetchmany(TILES * WIDTH):
+            yield rows
 
 
 Leaf = dict[str, Any]
@@ -280,7 +270,7 @@ class SidesCheck:
         while True:
             try:
                 self._next = next(self._walk, None)
-                led = mentions_in(self._next.place, self._next.records()) if self._next else ()
+                led = led_by(self._next.place, self._next.records()) if self._next else ()
             except EntryUnread as error:
                 self.found.append(str(error))
             else:
@@ -455,7 +445,8 @@ class BoxesCheck:
         if {*map(len, openings_)} - {SALT}:
             return rows
         only = [said[SALT:] == _only_a_time(row[3]) for row, said in zip(whole, details, strict=True)]
-        if not _same([row[1][D] for row in compress(whole, only)], entry.details_commitments(compress(details, only))):
+        made = [entry.details_commitment(each[:SALT], each[SALT:]) for each in compress(details, only)]
+        if not _same([row[1][D] for row in compress(whole, only)], made):
             return rows
         self.opened += 2 * sum(only)
         return left + [row for row, plain in zip(whole, only, strict=True) if not plain]

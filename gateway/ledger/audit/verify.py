@@ -35,13 +35,15 @@ from gateway.fold.state import Place
 from gateway.keys.person_keys import Vault
 from gateway.ledger.acts.folded_people import connected_people
 from gateway.ledger.audit.reading import (
+    GOING,
+    KEPT,
+    PRUNED,
     BoxesCheck,
     Entry,
     LedgerReading,
     Sides,
     SidesCheck,
     blocks,
-    going_blocks,
 )
 from gateway.ledger.log_records import records_of
 from gateway.ledger.proof.note import Checkpoint
@@ -252,7 +254,7 @@ def _readable(text: bytes) -> str:
 
 def _take_going(db: sqlite3.Connection, reading: LedgerReading, sides: SidesCheck, boxes: BoxesCheck | None) -> None:
     """Bodies that count as pruned and lie there still: they are as true as others, until they go."""
-    for block in going_blocks(db, boxes=boxes is not None):
+    for block in blocks(db, GOING, boxes=boxes is not None):
         told = sides.add_going(block, reading.add(block))
         if boxes:
             boxes.add(block, told)
@@ -266,7 +268,7 @@ def _examine(db: sqlite3.Connection, last: Last, vault: Vault | None, look: Look
     _take_going(db, reading, sides, boxes)
     kept = look() if look else None
     hashes.start()
-    for block in blocks(db, boxes=boxes is not None):
+    for block in blocks(db, PRUNED, KEPT, boxes=boxes is not None):
         if block[0][0] >= pruned:
             if (block[0][0], block[-1][0]) != (hashes.size, hashes.size + len(block) - 1):
                 report.different.append(f"an entry between {hashes.size} and {block[-1][0]} is missing")

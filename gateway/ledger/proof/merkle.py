@@ -286,10 +286,6 @@ class TailTree:
         """Where the tile begins that is being filled."""
         return self.frontier.size - self.frontier.size % WIDTH
 
-    def hashes(self) -> bytes:
-        """The leaves from `base` on, joined."""
-        return b"".join(self._leaves)
-
     def shortened(self, base: int) -> "TailTree":
         """The same tree without the leaves before `base`, with which a tile begins."""
         heights = [height for height in reversed(range(base.bit_length())) if base >> height & 1]

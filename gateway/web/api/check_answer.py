@@ -130,11 +130,6 @@ class FinishedAnswer(NamedTuple):
     counts: Sequence[OneMore]
     warnings: Sequence[str]
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes, about."""
-        return len(self.template) + OF_A_VERDICT * len(self.drafts)
-
 
 OF_A_VERDICT = 512
 
@@ -239,7 +234,8 @@ class Answering:
                 plan.ask, checked, stands, several=body.recipients is not None, dry_run=body.dry_run
             )
             if met.is_like_others:
-                self._plans.keep(plan, like, finished, finished.size)
+                size = len(finished.template) + OF_A_VERDICT * len(finished.drafts)  # bytes that it takes, about
+                self._plans.keep(plan, like, finished, size)
         return Planned(finished, met, around.heard, at)
 
     def _told(self, body: wire.Check, key: ApiKey, request: str, planned: Planned) -> CheckAnswer:

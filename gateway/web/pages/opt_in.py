@@ -16,7 +16,6 @@ itself alone, never while the live signal or a linked account says no.
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,9 +303,18 @@ class OptInPage:
         self._origins = origins
         self._folder = folder
 
-    async def show(self, request: Request) -> Response:
+    async def show(self, request: Request, problem: str = "", status: int = 200) -> Response:
         """`GET /privacy-choices/opt-in`: nothing is chosen beforehand."""
-        return self._choose(request)
+        visitor, spoken = self._steps.visitors.read(request.scope), words.language_of(request)
+        uses = [
+            (_name(wanted), words.purposes_in_words(spoken, wanted.purpose, wanted.recipient))
+            for wanted in _offered(self._consent)
+            if brand_of(request).offers(wanted.purpose) and (self._steps.cpni or wanted.purpose not in OF_CALLS)
+        ]
+        ways = ways_for(visitor, self._steps.ways(request))
+        return page.show_page(
+            request, "opt_in.html", status, problem=problem, uses=uses, ways=ways, gpc=visitor.heard.gpc
+        )
 
     async def post(self, request: Request) -> Response:
         """`POST /privacy-choices/opt-in`: to the notice, by way of a code where that is how one shows who one is; or
@@ -317,21 +325,21 @@ class OptInPage:
             purpose = (said.purpose,) if said.purpose else ()
             acting = ChoicesForm(action=said.action, purpose=purpose, confirm=said.confirm, token=said.token)
             return await self._acts.take(request, acting)
-        wanted, by = _wanted(self._consent, said.what), said.by
+        wanted, by = next((each for each in _offered(self._consent) if _name(each) == said.what), None), said.by
         visitor = self._steps.visitors.read(request.scope)
         if wanted is None or by not in ways_for(visitor, self._steps.ways(request)):
-            return self._choose(request, CHOOSE, 422)
+            return await self.show(request, CHOOSE, 422)
         if by not in self._steps.codes.kinds:
             return self._acts.read(request, wanted, by)
         use = opting_in(wanted.purpose, wanted.recipient)
         sent = await self._steps.send(request, use, by, getattr(said, by, ""))
-        return sent if isinstance(sent, Response) else self._choose(request, *sent)
+        return sent if isinstance(sent, Response) else await self.show(request, *sent)
 
     async def read(self, request: Request) -> Response:
         """`GET /privacy-choices/opt-in/read`: the notice, for whoever has just entered a code."""
         coded = self._steps.read(request)
         if coded is None or not coded.proved or not is_opting_in(coded.use):
-            return self._choose(request)
+            return await self.show(request)
         purpose, recipient = opted_into(coded.use)
         return self._acts.read(request, Wanted(Purpose(purpose), recipient), coded.kind)
 
@@ -353,7 +361,7 @@ class OptInPage:
             request,
             "opt_in_done.html",
             event=name,
-            at=_minute(found.at),
+            at=found.at.strftime("%Y-%m-%d %H:%M"),
             what=words.purposes_in_words(words.language_of(request), found.purpose, found.recipient),
             ticket=shown.ticket if shown else "",
             now=await self._now(request, found, said_here=said_here, first=shown is not None),
@@ -408,18 +416,6 @@ class OptInPage:
                 return positions.of_another(await self._consent.still_out([_subject(found)], [purpose]))
         return []
 
-    def _choose(self, request: Request, problem: str = "", status: int = 200) -> Response:
-        visitor, spoken = self._steps.visitors.read(request.scope), words.language_of(request)
-        uses = [
-            (_name(wanted), words.purposes_in_words(spoken, wanted.purpose, wanted.recipient))
-            for wanted in _offered(self._consent)
-            if brand_of(request).offers(wanted.purpose) and (self._steps.cpni or wanted.purpose not in OF_CALLS)
-        ]
-        ways = ways_for(visitor, self._steps.ways(request))
-        return page.show_page(
-            request, "opt_in.html", status, problem=problem, uses=uses, ways=ways, gpc=visitor.heard.gpc
-        )
-
 
 def _offered(consent: Consent) -> list[Wanted]:
     """Every purpose, and for the precise location each recipient by itself."""
@@ -432,17 +428,9 @@ def _offered(consent: Consent) -> list[Wanted]:
     return [*map(Wanted, CHOOSABLE), *precise]
 
 
-def _wanted(consent: Consent, name: str) -> Wanted | None:
-    return next((wanted for wanted in _offered(consent) if _name(wanted) == name), None)
-
-
 def _name(wanted: Wanted) -> str:
     return f"{wanted.purpose}:{wanted.recipient}" if wanted.recipient else wanted.purpose.value
 
 
 def _subject(found: OptedIn) -> Subject:
     return Subject(found.kind, "", (found.key,))
-
-
-def _minute(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M")

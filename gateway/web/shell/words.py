@@ -21,6 +21,7 @@ from babel.messages.pofile import read_po
 from starlette.requests import Request
 
 from gateway.choice.identity import phone_number
+from gateway.choice.place import PROVINCE_NAMES, STATE_NAMES
 from gateway.consent.codes import ACCESS, ERASURE, SECONDS, opted_into
 from gateway.delivery.letters import Letter
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
@@ -288,25 +289,6 @@ def what_for(language: str, use: str) -> str:
     return say(language, ALLOW) % {"what": purposes_in_words(language, Purpose(purpose), recipient)}
 
 
-def _by_code(names: str) -> dict[str, str]:
-    return {
-        code: name for code, _, name in (each.strip().partition(" ") for each in names.replace("\n", " ").split(","))
-    }
-
-
-STATE_NAMES: Mapping[str, str] = _by_code("""
-AL Alabama, AK Alaska, AS American Samoa, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut,
-DE Delaware, DC District of Columbia, FL Florida, GA Georgia, GU Guam, HI Hawaii, ID Idaho, IL Illinois, IN Indiana,
-IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota,
-MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey, NM New Mexico,
-NY New York, NC North Carolina, ND North Dakota, MP Northern Mariana Islands, OH Ohio, OK Oklahoma, OR Oregon,
-PA Pennsylvania, PR Puerto Rico, RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah,
-VT Vermont, VI U.S. Virgin Islands, VA Virginia, WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming
-""")  # ISO 3166-2:US
-PROVINCE_NAMES: Mapping[str, str] = _by_code("""
-AB Alberta, BC British Columbia, MB Manitoba, NB New Brunswick, NL Newfoundland and Labrador, NS Nova Scotia,
-NT Northwest Territories, NU Nunavut, ON Ontario, PE Prince Edward Island, QC Quebec, SK Saskatchewan, YT Yukon
-""")  # ISO 3166-2:CA; none of them is a state's code
 REGIONS = (("US", mark("United States"), STATE_NAMES), ("CA", mark("Canada"), PROVINCE_NAMES))
 PLACE_NAMES = {
     **{f"{country}-{code}": name for country, _, names in REGIONS for code, name in names.items()},
