@@ -107,6 +107,11 @@ async def case_of(cases: Cases, number: object) -> DeskCase | None:
     return await asyncio.to_thread(cases.read_case, int(stated))
 
 
+def waits_for_reader(case: DeskCase) -> bool:
+    """Whether a no is entered nowhere and the desk has no lines of it: those stand in a mail, or do not open."""
+    return case.kind in NOES and not case.event and (case.shut or MAIL in case.said)
+
+
 @dataclass(frozen=True)
 class RequestsIn:
     """The pages below `/desk/requests`."""
@@ -260,10 +265,10 @@ class RequestsIn:
 
     async def _deny(self, case: DeskCase, reason: str) -> None:
         """A denial takes no no away: one that was cut off between its case and its entry is entered first. Raises
-        `Problem` where nobody knows whose that is.
+        `Problem` where an officer alone can say whose it is.
         """
-        if case.shut and case.kind in NOES and not case.event:
-            raise Problem("malformed", "This no does not open and was not entered: enter it from the letter first.")
+        if waits_for_reader(case):
+            raise Problem("malformed", "This no was not entered: enter it from the letter or mail itself first.")
         named, _ = self._named(str(case.said.get("lines", "")), case.place)
         if case.kind in NOES and not case.event and named.subjects:
             await self._enter(case, named)
@@ -340,7 +345,7 @@ class RequestsIn:
             request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
-            is_no=case.kind in NOES,
+            is_no=case.kind in NOES, waits=waits_for_reader(case),
             rows=system_rows(asked, self.door),
         )  # fmt: skip
 
@@ -374,7 +379,8 @@ class MailPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/mail/{number}`."""
         case = await self._case(request)
-        return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS)
+        seen = _as_sorted(case)
+        return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS, seen=seen)
 
     async def original(self, request: Request, _: Officer, __: Form) -> Response:
         """`GET /desk/mail/{number}/original`: the mail as it came, to be saved and opened elsewhere."""
@@ -391,8 +397,8 @@ class MailPage:
             raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
-        if kind == NO_REQUEST and case.said[MAIL] != UNREAD:
-            raise Problem("malformed", "A colleague sorted this mail. Open it again: a case is denied for a reason.")
+        if kind == NO_REQUEST and form.get("seen", UNREAD) != _as_sorted(case):
+            raise Problem("malformed", "A colleague sorted this mail meanwhile. Open it again.")
         cases = self.mailbox.cases
         await self.door.note(officer, "sorted a mail", case=str(case.number))
         if kind != NO_REQUEST:
@@ -408,3 +414,8 @@ class MailPage:
         if found is None or not (MAIL in found.said or (shut and found.shut)):
             raise Problem("not_found", "There is no mail of this number, or it was forgotten.")
         return found
+
+
+def _as_sorted(case: DeskCase) -> str:
+    """What a mail was taken to ask for when its page was shown: whoever ends it as no request has to know that."""
+    return UNREAD if case.said[MAIL] == UNREAD else case.kind
