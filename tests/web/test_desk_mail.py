@@ -317,6 +317,16 @@ async def test_a_mail_that_names_nobody_is_ended_as_no_request_also_once_it_was_
         assert "<strong>no request</strong>" in (await client.get("/desk/requests/1", headers=cookie)).text
 
 
+async def test_the_log_says_whose_mail_was_read_and_saved(folder):
+    cookie = await comes_in(folder)
+    await asyncio.to_thread(box(folder).take, written().as_bytes())
+    async with desk(folder) as client:
+        for path in ("/desk/mail/1", "/desk/mail/1/original", "/desk/mail/2"):
+            await client.get(path, headers=cookie)
+    told = [(line["what"], line.get("case")) for line in await lines(folder) if "mail" in line["what"]]
+    assert told == [("read a mail", "1"), ("saved a mail", "1")]
+
+
 @pytest.mark.parametrize("does", ["enters", "sorts"])
 async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch, does):
     cookie = await comes_in(folder)

@@ -403,12 +403,14 @@ class MailPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/mail/{number}`."""
         case = await self._case(request)
+        await self.door.note(officer, "read a mail", case=str(case.number))
         seen = _as_sorted(case)
         return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS, seen=seen)
 
-    async def original(self, request: Request, _: Officer, __: Form) -> Response:
+    async def original(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/mail/{number}/original`: the mail as it came, to be saved and opened elsewhere."""
         case = await self._case(request, shut=True)
+        await self.door.note(officer, "saved a mail", case=str(case.number))
         body = await asyncio.to_thread(self.mailbox.original, case.number)
         return as_file(body, f"case-{case.number}.eml", "application/octet-stream")
 
