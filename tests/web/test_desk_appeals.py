@@ -63,6 +63,8 @@ async def test_an_appeal_is_on_the_first_page_until_it_is_answered_and_no_day_is
         ("appeal: made", "1"),
         (f"appeal: {outcome}", "1"),
     ]
+    assert ("looked at an appeal", "1") in told
+    assert ("looked at an appeal", None) not in told
 
 
 async def test_where_the_law_is_known_an_appeal_has_its_day(folder, monkeypatch):

@@ -288,6 +288,45 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
     assert "sorted a mail" in noted
 
 
+async def test_a_no_that_came_by_mail_is_denied_only_once_it_was_entered_and_goes_on_holding(folder):
+    cookie, path = await comes_in(folder), "/desk/requests/1"
+    await asyncio.to_thread(box(folder).take, written("As the agent of jo@example.com: do not sell.").as_bytes())
+    denial = {"action": "deny", "reason": "no_permission"}
+    async with desk(folder) as client:
+        assert (await posted(client, cookie, path, **denial)).status_code == 400  # unread
+        await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="US-CA")
+        await posted(client, cookie, path, action="acknowledge")
+        refused = await posted(client, cookie, path, **denial)
+        assert (refused.status_code, "enter it from the letter or mail" in refused.text) == (400, True)
+        assert 'value="deny"' not in (await client.get(path, headers=cookie)).text
+        assert (await asyncio.to_thread(box(folder).cases.read_case, 1)).answered is None
+        await posted(client, cookie, path, action="again", identifiers="jo@example.com")
+        assert (await posted(client, cookie, path, **denial)).status_code == 303
+        assert "The no is kept and holds" in (await client.get(path, headers=cookie)).text
+
+
+async def test_a_mail_that_names_nobody_is_ended_as_no_request_also_once_it_was_read(folder):
+    cookie, page = await comes_in(folder), "/desk/mail/1"
+    await asyncio.to_thread(box(folder).take, written("Stop it!", sender="nobody").as_bytes())
+    async with desk(folder) as client:
+        await posted(client, cookie, page, kind="opt_out", place="US-CA")
+        for stale in ("unread", "delete"):
+            assert (await posted(client, cookie, page, kind="no request", seen=stale)).status_code == 400
+        assert 'name="seen" value="opt_out"' in (await client.get(page, headers=cookie)).text
+        assert (await posted(client, cookie, page, kind="no request", seen="opt_out")).status_code == 303
+        assert "<strong>no request</strong>" in (await client.get("/desk/requests/1", headers=cookie)).text
+
+
+async def test_the_log_says_whose_mail_was_read_and_saved(folder):
+    cookie = await comes_in(folder)
+    await asyncio.to_thread(box(folder).take, written().as_bytes())
+    async with desk(folder) as client:
+        for path in ("/desk/mail/1", "/desk/mail/1/original", "/desk/mail/2"):
+            await client.get(path, headers=cookie)
+    told = [(line["what"], line.get("case")) for line in await lines(folder) if "mail" in line["what"]]
+    assert told == [("read a mail", "1"), ("saved a mail", "1")]
+
+
 @pytest.mark.parametrize("does", ["enters", "sorts"])
 async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch, does):
     cookie = await comes_in(folder)

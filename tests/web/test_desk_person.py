@@ -55,6 +55,14 @@ async def test_a_person_is_found_by_what_is_pasted_and_it_is_shown_nowhere_again
     assert phone(1)[-7:] not in json.dumps(noted)
 
 
+async def test_an_account_is_called_what_the_operator_calls_it(known):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        page = await asks(client, cookie, identifiers="account = a1", action="look")
+    assert "<p>Account:</p>" in page.text
+    assert "%(" not in page.text
+
+
 async def test_as_of_an_earlier_day_nothing_of_what_came_later_is_shown(known):
     cookie, before = await comes_in(known), (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     async with desk(known) as client:

@@ -173,6 +173,21 @@ async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folde
     assert await denied(folder, "phone", phone(4))
 
 
+async def test_a_no_of_which_lines_are_left_is_complied_with_only_where_the_person_is_told_which(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\nloyalty = 4711")).headers["location"]
+        confirmation = {"action": "letter", "letter": "confirmation", "language": "en"}
+        for claim in ({"action": "comply"}, confirmation):
+            refused = await acts(client, cookie, path, **claim)
+            assert (refused.status_code, "never entered" in refused.text) == (400, True)
+        told = await acts(client, cookie, path, **confirmation, told_unread="yes")
+        assert "nothing was done for it: 4711" in told.text
+        assert (await acts(client, cookie, path, action="comply", told_unread="yes")).status_code == 303
+        assert (await acts(client, cookie, path, **confirmation)).status_code == 400  # nor does it claim more later
+    assert [line["what"] for line in await lines(folder) if "told_unread" in line] == ["case: letter", "case: comply"]
+
+
 async def test_a_letter_that_would_not_be_true_is_not_written(folder):
     cookie = await comes_in(folder)
     async with desk(folder) as client:

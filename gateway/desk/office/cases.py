@@ -138,7 +138,7 @@ class Cases:
         with self.file() as db:
             row = db.execute(f"SELECT {COLUMNS} FROM request WHERE number = ?", (case.number,)).fetchone()  # noqa: S608 - ours
             now = self._case(row) if row else None
-            if now is None or now.answered or (now.said, now.event) != (case.said, case.event):
+            if now is None or now.answered or (now.said, now.event, now.kind) != (case.said, case.event, case.kind):
                 return False
             values = milliseconds(self.clock()), outcome, self._sealed(case.number, said), case.number
             db.execute("UPDATE request SET answered = ?, outcome = ?, sealed = ? WHERE number = ?", values)

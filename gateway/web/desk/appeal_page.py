@@ -50,6 +50,7 @@ class AppealPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/appeals/{number}`."""
         case = await self._case(request)
+        await self.door.note(officer, "looked at an appeal", case=str(case.number))
         appeal = await asyncio.to_thread(self.appeals.read_appeal, case.number)
         now = self.door.clock()
         law = appeal_law_of(case.place, (appeal.received if appeal else now).date())

@@ -64,7 +64,7 @@ class DeskDoor:
 
     def page(self, least: DeskRole, what: str, shows: Shows) -> Serves:
         """A page for whoever has this role or a greater one. `what`: how the desk's log calls looking at it, or doing
-        it; empty: a page about nothing and nobody.
+        it; empty: the page notes that itself, with its case, or is about nothing and nobody.
         """
 
         async def served(request: Request) -> Response:

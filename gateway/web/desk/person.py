@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,7 +36,7 @@ from gateway.web.desk.evidence_pack import EvidencePack, person_found
 from gateway.web.desk.requests_in import WAYS, as_written, case_of, is_too_much, written_lines
 from gateway.web.desk.systems_page import system_rows
 from gateway.web.shell import words
-from gateway.web.shell.brand import brand_of
+from gateway.web.shell.brand import PLACE, Brand, brand_of
 from gateway.web.shell.problem import Problem
 
 LOOKUPS_AN_HOUR = 60
@@ -202,5 +203,11 @@ class PersonPage:
         today = self.door.clock().date()
         return show_desk(
             request, "person.html", 422 if shown["wrong"] else 200, officer, today=today, ages=AGES,
-            erasures=ERASURES, ways=WAYS, words=words.word, **shown,
+            erasures=ERASURES, ways=WAYS, words=partial(word_at_desk, brand_of(request)), **shown,
         )  # fmt: skip
+
+
+def word_at_desk(brand: Brand, name: str) -> str:
+    """A term as an officer reads it: the person's account is not theirs, and is called what the operator calls it."""
+    ours = brand.words_in(words.ENGLISH)
+    return PLACE.sub(lambda place: ours[place[0]], words.word(name).removeprefix("your "))

@@ -66,6 +66,8 @@ LETTERS_OF: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(
     (resources.files("gateway.web.desk") / "letters.toml").read_text(encoding="utf-8")
 )
 LETTERS = LETTERS_OF["request"]
+IN_PART = LETTERS_OF["in_part"]["confirmation"]
+TOLD = "told_unread"  # the tick that nobody can ever read the lines that are left, and the person is told which
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 MOST_LINES, MOST_SIGNS = 100, 8_000
 TYPED = re.compile(r"([a-z_]+(?::[A-Za-z0-9_-]+)?)\s*[=:]\s*(.+)")
@@ -105,6 +107,16 @@ async def case_of(cases: Cases, number: object) -> DeskCase | None:
     if not (stated.isascii() and stated.isdigit() and len(stated) < 10):  # noqa: PLR2004 - no desk has so many
         return None
     return await asyncio.to_thread(cases.read_case, int(stated))
+
+
+def is_half_entered(case: DeskCase) -> bool:
+    """Whether lines of a no are left of which nobody knows whom they name."""
+    return case.kind in NOES and bool(case.unread)
+
+
+def waits_for_reader(case: DeskCase) -> bool:
+    """Whether a no is entered nowhere and the desk has no lines of it: those stand in a mail, or do not open."""
+    return case.kind in NOES and not case.event and (case.shut or MAIL in case.said)
 
 
 @dataclass(frozen=True)
@@ -195,13 +207,13 @@ class RequestsIn:
         case, action = await self.case(request), form.get("action", "")
         reasons = {each.name: each for each in reasons_of(case.kind, case.received.date())}
         if action == "letter":
-            letter = self._letter(case, form.get("letter", ""), form.get("language", ""), reasons)
-            await self.door.note(officer, "case: letter", case=str(case.number))
+            letter = self._letter(case, form, reasons)
+            await self.door.note(officer, "case: letter", case=str(case.number), **_ticked(form))
             return await self._page(request, officer, case, letter)
         if case.answered:
             raise Problem("malformed", "This case was answered already.")
         act = await self._step(case, action, form, reasons)
-        await self.door.note(officer, f"case: {action}", case=str(case.number))
+        await self.door.note(officer, f"case: {action}", case=str(case.number), **_ticked(form))
         await act()
         return go_on(f"{REQUESTS}/{case.number}")
 
@@ -215,6 +227,7 @@ class RequestsIn:
         elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
             act = partial(asyncio.to_thread, self.cases.extend, case.number)
         elif action == "comply" and (case.event or case.kind not in NOES):
+            _prove_entered(case, form)
             await self._prove_deleted(case)
             act = partial(self._comply, case)
         elif action == "deny" and form.get("reason") in reasons:
@@ -260,10 +273,10 @@ class RequestsIn:
 
     async def _deny(self, case: DeskCase, reason: str) -> None:
         """A denial takes no no away: one that was cut off between its case and its entry is entered first. Raises
-        `Problem` where nobody knows whose that is.
+        `Problem` where an officer alone can say whose it is.
         """
-        if case.shut and case.kind in NOES and not case.event:
-            raise Problem("malformed", "This no does not open and was not entered: enter it from the letter first.")
+        if waits_for_reader(case):
+            raise Problem("malformed", "This no was not entered: enter it from the letter or mail itself first.")
         named, _ = self._named(str(case.said.get("lines", "")), case.place)
         if case.kind in NOES and not case.event and named.subjects:
             await self._enter(case, named)
@@ -340,26 +353,42 @@ class RequestsIn:
             request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
-            is_no=case.kind in NOES,
+            is_no=case.kind in NOES, waits=waits_for_reader(case), half=is_half_entered(case),
             rows=system_rows(asked, self.door),
         )  # fmt: skip
 
-    def _letter(self, case: DeskCase, name: str, language: str, reasons: Mapping[str, DenialReason]) -> str:
+    def _letter(self, case: DeskCase, form: Form, reasons: Mapping[str, DenialReason]) -> str:
         """A letter about a case. Raises `Problem` for one that would not be true of it."""
+        name, language = form.get("letter", ""), form.get("language", "")
         texts = LETTERS.get(name, {})
         true_of = {"acknowledgement": True, "confirmation": bool(case.event), "denial": case.outcome == DENIED}
         if case.kind not in NOES:
             true_of["confirmation"] = case.outcome == COMPLIED
         if language not in texts or not true_of.get(name):
             raise Problem("malformed", "This letter would not be true of the case as it is.")
+        if name == "confirmation" and is_half_entered(case):
+            _prove_entered(case, form)
+            texts = IN_PART
         last = clock_of(case.kind, case.place, case.received.date()).answered_by(
             case.received, self.calendar, extended=case.extended
         )
         reason = reasons[case.reason].words if case.reason in reasons else ""
         event = f"Receipt: {case.event}" if case.event else ""
         return texts[language].format(
-            received=case.received.date(), number=case.number, last=last.date(), reason=reason, event=event
-        )
+            received=case.received.date(), number=case.number, last=last.date(), reason=reason, event=event,
+            unread=", ".join(case.unread),
+        )  # fmt: skip
+
+
+def _prove_entered(case: DeskCase, form: Form) -> None:
+    """Of a no all that was written, or the officer says that the rest names nobody. Raises `Problem`."""
+    if is_half_entered(case) and form.get(TOLD) != "yes":
+        raise Problem("malformed", "Lines of it were never entered: enter them, or tick that they name nobody.")
+
+
+def _ticked(form: Form) -> dict[str, str]:
+    """What the desk's log has of the tick."""
+    return {TOLD: "yes"} if form.get(TOLD) == "yes" else {}
 
 
 @dataclass(frozen=True)
@@ -374,11 +403,14 @@ class MailPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/mail/{number}`."""
         case = await self._case(request)
-        return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS)
+        await self.door.note(officer, "read a mail", case=str(case.number))
+        seen = _as_sorted(case)
+        return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS, seen=seen)
 
-    async def original(self, request: Request, _: Officer, __: Form) -> Response:
+    async def original(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/mail/{number}/original`: the mail as it came, to be saved and opened elsewhere."""
         case = await self._case(request, shut=True)
+        await self.door.note(officer, "saved a mail", case=str(case.number))
         body = await asyncio.to_thread(self.mailbox.original, case.number)
         return as_file(body, f"case-{case.number}.eml", "application/octet-stream")
 
@@ -391,8 +423,8 @@ class MailPage:
             raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
-        if kind == NO_REQUEST and case.said[MAIL] != UNREAD:
-            raise Problem("malformed", "A colleague sorted this mail. Open it again: a case is denied for a reason.")
+        if kind == NO_REQUEST and form.get("seen", UNREAD) != _as_sorted(case):
+            raise Problem("malformed", "A colleague sorted this mail meanwhile. Open it again.")
         cases = self.mailbox.cases
         await self.door.note(officer, "sorted a mail", case=str(case.number))
         if kind != NO_REQUEST:
@@ -408,3 +440,8 @@ class MailPage:
         if found is None or not (MAIL in found.said or (shut and found.shut)):
             raise Problem("not_found", "There is no mail of this number, or it was forgotten.")
         return found
+
+
+def _as_sorted(case: DeskCase) -> str:
+    """What a mail was taken to ask for when its page was shown: whoever ends it as no request has to know that."""
+    return UNREAD if case.said[MAIL] == UNREAD else case.kind
