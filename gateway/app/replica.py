@@ -92,7 +92,7 @@ class Replica:
         self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
         self._window, peppers = timedelta(milliseconds=settings.share.send_window_ms), enrolled.peppers
         feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions, peppers))
-        self.follower = Follower(folder, feed, len(peppers), boot_clock, tell=tell)
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, clock, tell=tell)
         lookup = StateLookup(self.follower.moment, self.follower, clock, NoEntries())
         people = people_of(settings, _secrets(peppers), clock)
         office, said_in = office_of(settings, law_table(settings), clock), settings.signals.gpp_sections

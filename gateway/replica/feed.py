@@ -17,6 +17,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import httpx2
@@ -28,6 +29,8 @@ LABEL = b"feed/1\x00"
 HEADER = "Gateway-Feed"  # CHALLENGE.TAG
 HEAD = ("more", "seq", "position", "log", "peppers", "state")
 WAITS_FOR_NOBODY = "the gateway is of an older release and waits for no replica ([replicas] leases = false): upgrade it"
+TIME = "time"  # the gateway's, of its wall clock
+ASKS_TIME = "t"  # begins the challenge of whoever reads that: an older gateway takes any challenge, and tells no time
 GRANT = ("granted", "seconds", "leases", "term", "seq", "position", "log", "peppers")
 CHALLENGE = 32  # hex digits
 
@@ -54,8 +57,11 @@ class Tags:
         return self._tag("renews", challenge, holder, applied, log, root, leave)
 
     def grant(self, challenge: str, told: Mapping[str, Any]) -> str:
-        """Of the answer to an asking for a lease."""
-        return self._tag("grant", challenge, *(told.get(name) for name in GRANT))
+        """Of the answer to an asking for a lease. Its time is under it where the asker reads that, so that nobody
+        between takes it out; older releases know an answer without.
+        """
+        names = (*GRANT, TIME) if challenge.startswith(ASKS_TIME) and TIME in told else GRANT
+        return self._tag("grant", challenge, *(told.get(name) for name in names))
 
     def _tag(self, *said: object) -> str:
         return hmac.digest(self._key, orjson.dumps(said), "sha256").hex()
@@ -136,11 +142,12 @@ class Applied(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
-    """`seconds` from before the asking; 0: not granted."""
+    """`seconds` from before the asking; 0: not granted. `time`: of the gateway's wall clock; None of an older one."""
 
     seconds: float
     seq: int
     term: float
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,7 @@ class Feed:
 
     def renew(self, holder: str, applied: Applied, seconds: float) -> LeaseAnswer:
         """Raises `Gone`, `FeedRefused`."""
-        challenge = fresh()
+        challenge = ASKS_TIME + fresh()[len(ASKS_TIME) :]
         asked = {"holder": holder, "applied": applied.position, "log": applied.log, "root": applied.root.hex()}
         told = self._post(asked, challenge, seconds)
         if not isinstance(told, dict) or not holds(told.get("tag"), self.tags.grant(challenge, told)):
@@ -181,7 +188,8 @@ class Feed:
             raise FeedRefused(WAITS_FOR_NOBODY)
         try:
             granted = float(told["seconds"]) if told["granted"] else 0.0
-            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]))
+            time = datetime.fromisoformat(told[TIME]).astimezone(UTC) if TIME in told else None
+            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]), time)
         except (KeyError, TypeError, ValueError) as error:
             raise FeedRefused("a lease that cannot be read") from error
 

@@ -1,14 +1,16 @@
 """Follows the feed into a replica's own state, and holds the lease that makes it fresh. `app.replica` starts it.
 
 Two threads: one applies what comes, one asks for the lease, at once after each piece and three times a term. A lease
-counts from before it was asked for; without one everybody is told `stale`. Whatever cannot be told makes it begin anew
-with an empty state. It knows no value of anybody, no pepper and no law.
+counts from before it was asked for; without one everybody is told `stale`. None is taken while this machine's wall
+clock is far from the gateway's. Whatever cannot be told makes it begin anew with an empty state. It knows no value of
+anybody, no pepper and no law.
 """
 
 import contextlib
 import secrets
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import lmdb
@@ -17,7 +19,8 @@ from gateway.choice.standing import Vouching
 from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
-from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, Piece
+from gateway.ledger.audit.clock_proof import BEHIND
+from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
 from gateway.state import environment
 from gateway.state.environment import StateMap, StateRefused
 from gateway.state.fronts import crowd_key
@@ -34,6 +37,8 @@ PAUSE = 0.2  # seconds before a stream that was cut is opened again
 TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced, during which nothing is applied
 MOST_WAITING = 200_000  # places, some 60 MB; one that is so far behind begins anew
 TRIES_AGAIN = 60.0  # seconds, where the disk has no room for that
+APART = BEHIND  # its wall clock and the gateway's, at most: by it contracts end here, and laws begin
+HOUR = timedelta(hours=1)
 LOCK = "replica.lock"  # in a replica's folder, and in no other
 
 
@@ -43,7 +48,8 @@ class ReplicaRefused(Unusable):
 
 class Follower(Vouching):
     """Keeps one replica's copy, and vouches for it to the look-up. `peppers`: how many wrap its keys; `clock`: seconds
-    of CLOCK_BOOTTIME; `tell` is told each new reason for being stale, once.
+    of CLOCK_BOOTTIME; `wall`: the clock by which what it has is judged; `tell` is told each new reason for being
+    stale, once.
     """
 
     def __init__(
@@ -52,10 +58,12 @@ class Follower(Vouching):
         feed: Feed,
         peppers: int,
         clock: Callable[[], float],
+        wall: Callable[[], datetime],
         *,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(clock)
+        self._wall, self._apart = wall, timedelta(0)  # from the gateway's clock, as it was said last
         self._folder, self._feed, self._peppers, self._tell = folder, feed, peppers, tell
         self._holder = secrets.token_hex(16)
         self.state: StateMap | None = None
@@ -240,16 +248,32 @@ class Follower(Vouching):
             turn, has = self._turn, self._applied
         sent = self._clock()
         told = self._feed.renew(self._holder, has, self._term)
+        wrong = self._clock_wrong(told)
         with self._changing:
             if turn != self._turn:
                 return  # it began again meanwhile: this lease is of a state that is gone
             self._term = min(told.term, TERM)
-            if told.seconds > 0:
+            if wrong:
+                self.fresh_until = 0.0
+            elif told.seconds > 0:
                 self.fresh_until = sent + min(told.seconds, TERM + LATE) * RATE
-        if not self.fresh():
+        if wrong:
+            self._say(wrong)
+        elif not self.fresh():
             self._say(f"it has {has.position} of {told.seq}")
         else:
             self.why = ""
+
+    def _clock_wrong(self, told: LeaseAnswer) -> str:
+        """What is wrong with the wall clock, by the gateway's; empty where nothing is."""
+        if told.time is None or abs(apart := self._wall() - told.time) <= APART:
+            self._apart = timedelta(0)
+            return ""
+        if abs(apart - self._apart) >= HOUR:  # no news with each renewal
+            self._apart = apart
+        hours = round(abs(self._apart) / HOUR)
+        where = "ahead of" if apart > timedelta(0) else "behind"
+        return f"this machine's clock is {hours} hours {where} the gateway's: set whichever is wrong"
 
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why

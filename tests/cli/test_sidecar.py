@@ -6,6 +6,7 @@ import socket
 import pytest
 from support import inside
 
+from gateway.app.composition import now
 from gateway.app.listening import bind_unix
 from gateway.keys import api_keys
 from gateway.replica.follower import Follower, ReplicaRefused
@@ -22,7 +23,7 @@ class NoFeed:
 
 @pytest.fixture
 def follower(tmp_path):
-    made = Follower(tmp_path / "copy", NoFeed(), 1, lambda: 0.0)
+    made = Follower(tmp_path / "copy", NoFeed(), 1, lambda: 0.0, now)
     made.start()
     yield made
     made.stop()
@@ -48,7 +49,7 @@ def test_it_does_not_begin_in_the_gateways_folder(tmp_path):
     folder = inside.install(tmp_path / "data")
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(ReplicaRefused, match="--data"):
-        Follower(folder, NoFeed(), 1, lambda: 0.0).start()
+        Follower(folder, NoFeed(), 1, lambda: 0.0, now).start()
     assert sorted(path.name for path in folder.iterdir()) == before
 
 

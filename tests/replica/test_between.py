@@ -118,6 +118,15 @@ def for_ever(told):
     return told | {"granted": True, "seconds": 1e9}
 
 
+def without_time(told):
+    """As an older gateway answers: nobody's clock is looked at."""
+    return {name: value for name, value in told.items() if name != "time"}
+
+
+def of_long_ago(told):
+    return told | {"time": "2020-01-01T00:00:00.000Z"}
+
+
 WAYS = {
     "drops": {"lines": without_rows},
     "changes keys": {"lines": changed},
@@ -128,6 +137,8 @@ WAYS = {
     "begins later": {"asks": older},
     "says that all was applied": {"asks": up_to_date},
     "lengthens the lease": {"lease": for_ever},
+    "takes the time out": {"lease": without_time},
+    "changes the time": {"lease": of_long_ago},
 }
 
 

@@ -3,12 +3,14 @@
 import contextlib
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
 from support.any_acts import KEYS
 from support.states import ListedLog
 
+from gateway.app.composition import now
 from gateway.choice.standing import Stale
 from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import feed, follower
@@ -68,7 +70,7 @@ def state(tmp_path):
 
 @pytest.fixture
 def copy(tmp_path, clock):
-    made = Follower(tmp_path / "copy", None, 0, clock)
+    made = Follower(tmp_path / "copy", None, 0, clock, now)
     made._folder.mkdir()
     return made
 
@@ -196,6 +198,67 @@ def test_who_was_refused_a_lease_asks_again_while_the_gateway_waits_for_it(copy,
     assert copy.fresh()
 
 
+class Telling:
+    """A gateway that grants each lease, and tells its time."""
+
+    def __init__(self):
+        self.time = None
+
+    def renew(self, _, has, term):
+        return LeaseAnswer(term, has.position, term, self.time)
+
+
+@pytest.mark.parametrize("days", [40, -40, 1.1, -1.1])
+def test_none_is_answered_by_a_wall_clock_that_is_far_from_the_gateways_until_it_is_set(copy, state, days):
+    """Contracts' ends, laws that begin and dated links go by it here."""
+    has_all(copy, state)
+    said, right = [], datetime(2026, 6, 1, 12, tzinfo=UTC)
+    copy._feed, copy._tell, copy._wall = Telling(), said.append, lambda: right
+    copy._feed.time = right - timedelta(hours=2)
+    copy._keep_lease()
+    assert copy.fresh(), "the control: two hours are none"
+    for more in range(5):
+        copy._feed.time = right + timedelta(days=days, minutes=7 * more)
+        copy._keep_lease()
+        assert not copy.fresh()
+    assert len(said) == 1
+    where = "behind" if days > 0 else "ahead of"
+    assert said[0].startswith(f"this machine's clock is {round(abs(days) * 24)} hours {where} the gateway's")
+    assert copy.why == said[0]
+    copy._feed.time = right + timedelta(hours=2)
+    copy._keep_lease()
+    assert (copy.fresh(), copy.why) == (True, "")
+
+
+def test_a_gateway_of_an_older_release_tells_no_time_and_is_taken_as_before(copy, state):
+    has_all(copy, state)
+    copy._feed = Telling()
+    copy._keep_lease()
+    assert copy.fresh()
+
+
+def test_no_first_lease_and_none_over_a_kept_folder_is_taken_by_a_wrong_clock(copy, state):
+    has_all(copy, state)
+    kept = Follower(copy._folder, Telling(), 0, copy._clock, lambda: datetime(2026, 6, 1, tzinfo=UTC))
+    kept._feed.time = datetime(2026, 7, 11, tzinfo=UTC)
+    kept._resume()
+    assert kept.state is not None
+    kept._keep_lease()
+    assert not kept.fresh()
+    kept._wall = lambda: datetime(2026, 7, 11, tzinfo=UTC)
+    kept._keep_lease()
+    assert kept.fresh()
+
+
+def test_the_gateways_time_is_under_the_tag_for_whoever_reads_it_and_not_for_older_replicas():
+    tags, told = Tags(bytes(32), ()), {"granted": True, "seq": 3}
+    timed = told | {feed.TIME: "2026-06-01T12:00:00.000Z"}
+    reads, older = feed.ASKS_TIME + feed.fresh()[1:], feed.fresh()
+    assert tags.grant(reads, timed) != tags.grant(reads, told)
+    assert tags.grant(reads, timed) != tags.grant(reads, timed | {feed.TIME: "2026-01-01T12:00:00.000Z"})
+    assert tags.grant(older, timed) == tags.grant(older, told)
+
+
 def test_one_that_comes_no_further_is_waited_for_by_nobody_and_asks_no_oftener_than_others(copy, state, clock):
     has_all(copy, state)
     copy._feed = Leasing([0.0] * 4)
@@ -297,7 +360,7 @@ def test_a_folder_is_let_go_once_whoever_writes_in_it_has_ended_and_not_before(c
     copy.start()
     assert feeding.began.wait(30)
     copy.stop()
-    successor = Follower(copy._folder, feeding, 0, copy._clock)
+    successor = Follower(copy._folder, feeding, 0, copy._clock, copy._wall)
     with pytest.raises(ReplicaRefused, match="another process keeps"):
         successor.start()
     feeding.goes_on.set()

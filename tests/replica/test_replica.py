@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import time
+from datetime import timedelta
 from hashlib import md5
 from itertools import count
 
@@ -21,6 +22,7 @@ from support.sidecar import Sidecar
 from support.wire import call
 
 from gateway import disk
+from gateway.app.composition import now
 from gateway.app.replica import Replica
 from gateway.choice.downstream import downstream
 from gateway.choice.law import AGES
@@ -172,6 +174,32 @@ def test_a_clock_that_counts_a_suspended_machine_ends_the_lease(gateway, opened,
         until(made.follower.fresh)
         slept[0] = 5.0  # in between the two looks at the clock of one check, for all that it knows
         assert reason(made, 1) is Reason.STALE
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_a_replica_whose_wall_clock_is_far_from_the_gateways_answers_nobody_until_it_is_set(
+    gateway, opened, tmp_path, days
+):
+    """By it contracts end, and laws begin: one that is behind would let go what the gateway denies."""
+    wrong, said = [timedelta(hours=2)], []
+    clock = lambda: now() + wrong[0]  # noqa: E731 - what it adds changes
+    with replica(gateway, opened, tmp_path / "copy", clock=clock, tell=said.append) as made:
+        until(made.follower.fresh)
+        assert made.check(ask(1)).verdicts["teemo"].allowed  # two hours are no reason
+        wrong[0] = timedelta(days=days)
+        until(lambda: not made.follower.fresh(), 6.0)
+        opts_out(gateway.url, 3)  # an asking of its own, after what comes
+        ends = time.monotonic() + 1.5
+        while time.monotonic() < ends:
+            assert reason(made, 1) is Reason.STALE
+            time.sleep(0.05)
+        assert sum("960 hours" in each for each in said) == 1
+    with replica(gateway, opened, tmp_path / "copy", clock=clock) as made:  # goes on from what it left
+        until(lambda: "960 hours" in made.follower.why)
+        assert reason(made, 1) is Reason.STALE
+        wrong[0] = timedelta(hours=-2)
+        until(made.follower.fresh)
+        assert made.check(ask(1)).verdicts["teemo"].allowed
 
 
 def test_a_verdict_is_good_for_a_window_from_before_it_was_looked_up(gateway, opened, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
-from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
+from gateway.replica.feed import HEADER, TIME, Lines, Tags, asker, place_line
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import StateMoment
 from gateway.state.packed_rows import KEY_BYTES, ChangedPart, StateHead, own_change_at
@@ -81,6 +81,10 @@ class LeaseBody(Struct):
     position: wire.Whole | UnsetType = UNSET
     log: str | UnsetType = UNSET
     peppers: wire.Whole | UnsetType = UNSET
+    time: Annotated[
+        wire.Time | UnsetType,
+        Meta(description="the gateway's: whose clock is more than a day from it answers nothing"),
+    ] = UNSET
     tag: Annotated[str | UnsetType, Meta(description="shows that the gateway says so (`gateway help replica`)")] = UNSET
 
 
@@ -191,6 +195,7 @@ class ChangesDoor:
             "position": granted.entries,
             "log": log.name,
             "peppers": log.peppers,
+            TIME: wire.stamp(self.consent.clock()),
         }
         return wire.wire_answer(told | {"tag": to.tags.grant(to.challenge, told)})
 
