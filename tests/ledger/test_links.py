@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.people import GAID, IDFV, phone
@@ -14,6 +14,7 @@ from gateway.terms import DAY_MS, ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
+HOUR = 3_600_000
 OUT, IN, NONE = "opted_out", "opted_in", "none"
 
 
@@ -31,11 +32,17 @@ def release(do):
 
 @pytest.fixture
 def says(do):
-    def say(kind, subject):
-        choice = Choice(ChoiceKind(kind), (Purpose.SALE,), "api", AT)
+    def say(kind, subject, at=AT):
+        choice = Choice(ChoiceKind(kind), (Purpose.SALE,), "api", at)
         return do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     return say
+
+
+@pytest.fixture
+def writes(says):
+    """An entry of somebody else, by a clock that says so much."""
+    return lambda subject, at: says("opt_out", subject, moment(at))
 
 
 @pytest.fixture
@@ -129,18 +136,43 @@ class TestTheNightlyImport:
         says("opt_out", a)
         assert states(number) == [NONE if again else OUT]
 
-    def test_what_a_clock_ended_that_was_ahead_once_is_tied_again_by_the_next_one(
-        self, a, b, number, do, link, says, states
+    def test_a_clock_that_was_ahead_once_ends_no_link(self, a, b, number, link, says, writes, states):
+        until = NOW + 200 * DAY_MS
+        link(a, number, until=until)
+        writes(b, NOW + 300 * DAY_MS)
+        says("opt_out", a)
+        assert states(number) == [OUT]
+        assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (1, 2)] == [0, 0]
+        assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (201, 202)] == [1, 0]
+
+    def test_what_a_clock_ended_that_was_ahead_for_hours_is_tied_again_by_the_next_one(
+        self, a, b, number, link, says, writes, states
     ):
         until = NOW + 200 * DAY_MS
         link(a, number, until=until)
-        stray = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", moment(NOW + 300 * DAY_MS))
-        do(lambda tx: records.write_choice(tx, b, stray, os.urandom(16)))
+        for hours in (0, 2, 4):
+            writes(b, NOW + 300 * DAY_MS + hours * HOUR)
         says("opt_out", a)
         assert states(number) == [NONE], "its end is on record"
         assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (1, 2)] == [1, 0]
         assert states(number) == [OUT]
-        assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (201, 202)] == [1, 0]
+
+    def test_a_date_ends_it_once_the_log_is_a_day_behind_it(self, story, a, b, number, link, says, writes, states):
+        link(a, number, until=NOW + HOUR)
+        for hours in (24, 25):
+            writes(b, NOW + hours * HOUR)
+        [[left]] = story.rows("SELECT count(*) FROM dated_link")
+        assert left == 1, "nothing confirms yet that it is a day behind"
+        for hours in (26, 27):
+            writes(b, NOW + hours * HOUR)
+        says("opt_out", a)
+        assert states(number) == [NONE]
+
+    def test_behind_its_date_a_yes_lifts_nothing_before_its_end_is_on_record(self, a, number, link, says, states):
+        link(a, number, until=NOW + HOUR)
+        says("opt_out", a)
+        says("opt_in", a, at=AT + timedelta(hours=2))
+        assert states(a, number) == [IN, OUT]
 
     def test_an_end_that_is_announced_is_kept_without_passing_anything_on(self, a, number, link, says, states):
         link(a, number)

@@ -27,6 +27,7 @@ from gateway.fold.reading import is_proved
 from gateway.fold.record import EVERYBODY, ActUsed, AgeTold, KeptNo, LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.keys import seals
 from gateway.keys.seals import new_event
+from gateway.ledger.acts.confirmed_time import sure_by
 from gateway.ledger.acts.folded_people import (
     Relations,
     is_unknown,
@@ -194,8 +195,8 @@ def append(
     event, rs, rd = request if _first(tx, request) else seals.new_event(choice.at), os.urandom(32), os.urandom(32)
     person, details = tx.persons.new_person(), sealed_details(choice)
     body, at = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told), milliseconds(choice.at)
-    if tx.due is not None and tx.due <= at - LATE:
-        tx.say([*([names] if names else []), *end_dated_links(tx, at - LATE)], at)
+    if (over := _over_by_date(tx, at)) is not None:
+        tx.say([*([names] if names else []), *end_dated_links(tx, over)], at)
         names = None  # by these somebody said something before the link was over
     own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
     stays = (Record(tx.size, at, *each) for each in kept)
@@ -228,8 +229,20 @@ def _first(tx: Transaction, request: bytes) -> bool:
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
 
 
+def _over_by_date(tx: Transaction, at: int) -> int | None:
+    """Up to which date links are over for an entry of a moment; None: none is. What one clock alone says ends nothing:
+    it may have been ahead, and an account's no would reach nobody behind the link for good.
+    """
+    if tx.due is None or tx.due > at - LATE:
+        return None
+    sure = sure_by(tx, at)
+    return sure - LATE if sure is not None and tx.due <= sure - LATE else None
+
+
 def end_dated_links(tx: Transaction, until: int) -> list[Record]:
-    """What is to be said of the links that are over by a date: before the first entry that was made a day behind it."""
+    """What is to be said of the links that are over by a date, before an entry: `append` calls it, once the log is a
+    day behind that date.
+    """
     over = tx.db.execute(OVER, (until,)).fetchall()
     tx.db.execute("DELETE FROM dated_link WHERE until <= ?", (until,))
     look_at_dates(tx)

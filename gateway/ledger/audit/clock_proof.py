@@ -1,9 +1,6 @@
 """Judges this machine's clock by what time it is in the log: its own entries. By one that is behind a service answers
 no check, for contracts that ended and laws that began would be forgotten; `gateway prune` takes nothing away by one
 that is ahead. `app.composition` has it looked at with each proof of the ledger.
-
-A clock that was ahead for a moment leaves entries that are ahead. So the time of the log is that of the newest entry
-that another one confirms, an hour later by its own time.
 """
 
 import contextlib
@@ -12,19 +9,15 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from gateway.ledger.acts.confirmed_time import CONFIRMS, MILLISECOND, log_time
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
 from gateway.ledger.watch import Judge
 
-CONFIRMS = timedelta(hours=1)  # a clock that is set at the start, or by the network, is right long before
 # A service enters its evidence each day. A week is time to look after one that stopped, and nothing beside 24 months.
 AHEAD = timedelta(days=7)
 BEHIND = timedelta(days=1)  # by which a dated link may outlive its end, too (acts.records)
-NEWEST = """
-SELECT max(at) FROM (SELECT max(at) AS at FROM detail WHERE at <= ? UNION ALL
-SELECT max(until) FROM evidence WHERE until <= ?) newest
-"""
 # Without what something was said a day earlier behind: a clock that was ahead wrote it. For what takes away alone. Who
 # answers counts it: else one no, said by a clock that is behind, would refute all that tells so.
 UNREFUTED = """
@@ -33,8 +26,6 @@ WITH told AS (SELECT seq, at, at AS said FROM detail UNION ALL SELECT seq, until
   WHERE behind IS NULL OR behind >= at - ?)
 SELECT max(at) FROM sound WHERE at <= (SELECT max(at) FROM sound) - ?
 """
-MILLISECOND = timedelta(milliseconds=1)
-FOR_EVER = 2**62
 
 
 class ClockProof:
@@ -82,18 +73,6 @@ def prove_not_ahead(folder: Path, clock: Callable[[], datetime]) -> None:
             f"the clock says {_minute(now)}, and nothing is on record since {_minute(last)}: set the clock, or if it is"
             " right, let the service run for two hours before anything is pruned"
         )
-
-
-def log_time(db: sqlite3.Connection) -> datetime | None:
-    """No later than any clock that wrote for an hour. None: too little is on record to say."""
-    newest = _newest(db, FOR_EVER)
-    confirmed = None if newest is None else _newest(db, newest - CONFIRMS // MILLISECOND)
-    return None if confirmed is None else moment(confirmed)
-
-
-def _newest(db: sqlite3.Connection, until: int) -> int | None:
-    found: int | None = db.execute(NEWEST, (until, until)).fetchone()[0]
-    return found
 
 
 def _minute(at: datetime) -> str:
