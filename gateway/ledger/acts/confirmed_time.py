@@ -1,6 +1,5 @@
 """What time it is in the log: for whoever must not believe one clock that was ahead for a moment, as who ends links by
-their dates (`acts.records`), who denies what nobody came for (`desk.agent_requests`) and who judges this machine's
-clock (`audit.clock_proof`).
+their dates (`acts.records`) and who judges this machine's clock (`audit.clock_proof`).
 
 A clock that was ahead for a moment leaves entries that are ahead. So the time of the log is that of the newest entry
 that another one confirms, an hour later by its own time.
