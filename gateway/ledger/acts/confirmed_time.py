@@ -13,14 +13,15 @@ from gateway.ledger.transaction import Transaction
 
 CONFIRMS = timedelta(hours=1)  # a clock that is set at the start, or by the network, is right long before
 MILLISECOND = timedelta(milliseconds=1)
+CONFIRMS_MS = CONFIRMS // MILLISECOND
 NEWEST = """
 SELECT max(at) FROM (SELECT max(at) AS at FROM detail UNION ALL SELECT max(until) FROM evidence) newest
 """
 # By the indexes of times: some look-ups, however long the log is.
 CONFIRMED = f"""
 SELECT max(at) FROM (
-SELECT max(at) AS at FROM detail WHERE at <= ({NEWEST}) - {CONFIRMS // MILLISECOND} UNION ALL
-SELECT max(until) FROM evidence WHERE until <= ({NEWEST}) - {CONFIRMS // MILLISECOND}) confirmed
+SELECT max(at) AS at FROM detail WHERE at <= ({NEWEST}) - {CONFIRMS_MS:d} UNION ALL
+SELECT max(until) FROM evidence WHERE until <= ({NEWEST}) - {CONFIRMS_MS:d}) confirmed
 """  # noqa: S608 - ours
 
 
