@@ -250,8 +250,8 @@ def show(event: str, data: Path, file: Path | None, **values: Any) -> None:
     with options.house(data, file) as house, contextlib.closing(house.vault()) as vault:
         (found,) = house.consent.log_reader.receipts([wanted])
         subjects, now = house.consent.people.name(listed).subjects, house.consent.clock()
-        opened = [history.opening_of(data, wanted, subject, vault.keys, now) for subject in subjects]
-    opening = next((each for each in opened if each), None)
+        opened = [history.openings_of(data, [wanted], subject, vault.keys, now) for subject in subjects]
+    opening = next((each[wanted] for each in opened if each), None)
     if found is None or (listed and opening is None):
         click.echo("no such event" if found is None else "this entry is not theirs, or was forgotten", err=True)
         sys.exit(1)

@@ -68,6 +68,7 @@ COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait f
 AT_ONCE = 16  # people of one request among those that are entered behind others
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
+AHEAD_MS = 5 * 60_000  # as at the doors: a first act of a clock further ahead would be good until that clock's time
 
 
 class ChoiceEntered(NamedTuple):
@@ -435,8 +436,8 @@ class Consent:
             if choice.parental and not records.know_children(tx, subjects, now, reach):
                 raise Refused("proof_required", "whoever is old enough by the law says yes themselves (L71)")
             self._judge(tx, subjects, choice)
-            late = milliseconds(now) - milliseconds(asked.choice.at) > CONFIRM_SECONDS * 1000
-            if late or asked.log != tx.log:
+            age = milliseconds(now) - milliseconds(asked.choice.at)
+            if not -AHEAD_MS <= age <= CONFIRM_SECONDS * 1000 or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             idempotency.use_token(tx, token, milliseconds(now))
             still_out_of.raise_where_overtaken(tx, asked, rests, milliseconds(now), waits=waits)
@@ -503,10 +504,11 @@ class Consent:
         now = milliseconds(self.clock())
         await enter_waiting(self._writer, self.kept, order.subjects)
 
-        def follows(tx: Transaction, done: Written) -> None:
-            self._asked.forgotten(tx, order.subjects, done.event, now)
+        def ahead(tx: Transaction) -> erasure.Follows:
+            waiting = self._asked.waiting(tx, order.subjects, now)
+            return lambda done: self._asked.forgotten(tx, waiting, done.event, now)
 
-        written = await erasure.carry_out(self._writer, order, follows)
+        written = await erasure.carry_out(self._writer, order, ahead)
         if order.mode is Erasing.UNLINK:
             await self.leases.all_of_now()
         return written

@@ -2,15 +2,17 @@
 became of them. `gateway.consent.agents` and `gateway.consent.verbs` call it, in a transaction.
 
 An opt-out is done when its row is written, and told as such from when it is effective. Access and deletion wait until
-whoever has the mailbox or number that was named shows it here and does the act: then every request that waits for that
-address is fulfilled. A row never holds the address: while it waits, a keyed digest; afterwards nothing. What nobody
-came for is denied at its last day. An agent with a callback is told of each change by the outbox, as `agent:NAME`. So
-many wait of one agent and no more; what waits for nobody, as an opt-out, is never too much.
+whoever has the mailbox or number that was named shows it here and does the act: then every request is fulfilled that
+waits for that address since nobody else had it (R5). A row never holds the address: while it waits, a keyed digest, or
+bytes that are nobody's; afterwards nothing. What nobody came for is denied at its last day. An agent with a callback is
+told of each change by the outbox, as `agent:NAME`. So many wait of one agent and no more; what waits for nobody, as an
+opt-out, is never too much.
 """
 
 import contextlib
 import hmac
 import json
+import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +23,7 @@ from gateway.desk import answered_requests, outbox, own_systems
 from gateway.desk.answered_requests import AnsweredRequest
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
+from gateway.ledger.acts.holders import passed_at
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, moment, second_of
 from gateway.ledger.transaction import Transaction
@@ -148,6 +151,16 @@ def digest_of(secrets: Secrets, subject: Subject) -> bytes:
     return hmac.digest(secrets.peppers[0], MAILBOX + f"{subject.kind}\x00{subject.value}".encode(), "sha256")
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRequests:
+    """What waits for an address: `own` was asked since somebody else had it last, and is its holder's; `others` was
+    asked before that (R5).
+    """
+
+    own: list[AgentRequest]
+    others: list[AgentRequest]
+
+
 WAITS_ALL = "SELECT id, event FROM agent_deletion"
 WAITS_ONE = "SELECT id, event FROM agent_deletion WHERE id = ?"
 COLUMNS = "id, agent, message, exercise, at, until, status, reason, unread, called, mailbox, settled"
@@ -192,22 +205,33 @@ class AgentRequests:
 
     def fulfil(self, tx: Transaction, proved: Sequence[Subject], exercise: str, now: int) -> None:
         """Those who showed these addresses did, or had done, what was asked for them."""
-        for subject in proved:
-            sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox = ? AND exercise = ?"  # noqa: S608 - ours
-            for row in tx.db.execute(sql, (digest_of(self.secrets, subject), exercise)).fetchall():
-                self._settle(tx, self._read(row), RequestStatus.FULFILLED, now)
+        for each in self.waiting(tx, proved, now).own:
+            if each.exercise == exercise:
+                self._settle(tx, each, RequestStatus.FULFILLED, now)
 
-    def forgotten(self, tx: Transaction, proved: Sequence[Subject], event: bytes, now: int) -> None:
-        """Who showed these addresses is forgotten by an act: their requests for it are fulfilled, once each own system
-        that the act asks has deleted.
-        """
-        if own_systems.is_complete(tx.db, event):
-            return self.fulfil(tx, proved, DELETION, now)
+    def waiting(self, tx: Transaction, proved: Sequence[Subject], now: int) -> WaitingRequests:
+        """What waits for these addresses. To be asked before anything of them is forgotten: who had them goes too."""
+        found, accounts = WaitingRequests([], []), {each.key for each in proved if each.is_account}
         for subject in proved:
-            sql = "UPDATE agent_request SET mailbox = NULL, reason = '' WHERE mailbox = ? AND exercise = ? RETURNING id"
-            rows = tx.db.execute(sql, (digest_of(self.secrets, subject), DELETION)).fetchall()
-            tx.db.executemany("INSERT INTO agent_deletion VALUES (?, ?)", [(name, event) for (name,) in rows])
-        return None
+            sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox = ?"  # noqa: S608 - ours
+            rows = tx.db.execute(sql, (digest_of(self.secrets, subject),)).fetchall()
+            since = max(passed_at(tx.db, key, now, accounts) for key in subject.keys) if rows else 0
+            for each in map(self._read, rows):
+                (found.own if each.at > since else found.others).append(each)
+        return found
+
+    def forgotten(self, tx: Transaction, waiting: WaitingRequests, event: bytes, now: int) -> None:
+        """Those for whom this waits are forgotten by an act: their requests for it are fulfilled, once each own system
+        that the act asks has deleted. What others asked is found by no address from now on, and ends on its day.
+        """
+        complete, named = own_systems.is_complete(tx.db, event), "UPDATE agent_request SET mailbox = ? WHERE id = ?"
+        tx.db.executemany(named, [(os.urandom(len(each.mailbox or b"")), each.id) for each in waiting.others])
+        for each in waiting.own:
+            if each.exercise == DELETION and complete:
+                self._settle(tx, each, RequestStatus.FULFILLED, now)
+            elif each.exercise == DELETION:
+                tx.db.execute("UPDATE agent_request SET mailbox = NULL, reason = '' WHERE id = ?", (each.id,))
+                tx.db.execute("INSERT INTO agent_deletion VALUES (?, ?)", (each.id, event))
 
     def expire(self, tx: Transaction, now: int, name: bytes = b"") -> bool:
         """What nobody came for in time is denied, and counted as that for the year's report; what was settled long ago

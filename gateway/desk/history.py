@@ -202,17 +202,21 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
     return await asyncio.to_thread(lambda: asked_of(store_in(folder), partial(own_outs_at, keys=keys)))
 
 
-BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
+BOXES = "SELECT event, seq, person, opening FROM detail WHERE key = ?"
 
 
-def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf, now: datetime) -> Opening | None:
-    """None where the entry is not about the subject, not theirs to see, or forgotten. Raises `StoreUnavailable`."""
+def openings_of(
+    folder: Path, events: Collection[bytes], subject: Subject, keys_of: PersonOf, now: datetime
+) -> dict[bytes, Opening]:
+    """By event, read once for all of them: none of an entry that is not about the subject, not theirs to see, or
+    forgotten. Raises `StoreUnavailable`.
+    """
+    wanted = {*events}
     with ledger_snapshot(store_in(folder)) as db:
-        row = db.execute(BOX, (event, subject.key)).fetchone()
-        if row is None or row[0] not in shown_to_holder(db, subject.key, now):
-            return None
-    rs = subjects.open_boxes(keys_of(row[1]), event, None, row[2]).rs
-    return Opening(subject.kind, subject.value, rs) if rs else None
+        shown = {*shown_to_holder(db, subject.key, now)}
+        rows = [row for row in db.execute(BOXES, (subject.key,)) if row[0] in wanted and row[1] in shown]
+    opened = ((event, subjects.open_boxes(keys_of(person), event, None, box).rs) for event, _, person, box in rows)
+    return {event: Opening(subject.kind, subject.value, rs) for event, rs in opened if rs}
 
 
 NOTHING = Standing()

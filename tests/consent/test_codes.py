@@ -133,6 +133,25 @@ async def test_a_code_is_good_for_ten_minutes(desk):
         await desk.codes.enter(ticket, desk.bound(), code)
 
 
+@pytest.mark.parametrize(("ahead", "good"), [(timedelta(minutes=1), True), (timedelta(minutes=1, seconds=1), False)])
+async def test_a_code_of_a_clock_that_was_ahead_is_not_good_until_that_clocks_time(desk, ahead, good):
+    ticket, code = await desk.sent()
+    desk.at -= ahead
+    with contextlib.nullcontext() if good else pytest.raises(CodeOver):
+        await desk.codes.enter(ticket, desk.bound(), code)
+
+
+async def test_codes_of_a_clock_that_was_ahead_are_right_with_no_ticket_and_keep_nobody_from_a_new_one(desk):
+    desk.at += timedelta(days=1)
+    early = [(await desk.sent(asker=each))[1] for each in STRANGERS[:3]]
+    desk.at -= timedelta(days=1)
+    ticket, code = await desk.sent()
+    assert len(desk.mail.brought) == 4
+    with pytest.raises(WrongCode):
+        await desk.codes.enter(ticket, desk.bound(), early[0])
+    await desk.codes.enter(ticket, desk.bound(), code)
+
+
 STRANGERS = [bytes([number]) * 8 for number in range(5)]
 
 

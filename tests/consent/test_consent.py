@@ -351,6 +351,15 @@ class TestComingBack:
             await consent.confirm(late, SHOWN.notice)
         assert refused.value.kind == "confirm_expired"
 
+    async def test_a_confirm_token_of_a_clock_that_was_ahead_is_not_good_until_its_time(self, consent, clock, ask):
+        near, far = ask(), ask()
+        clock.later(minutes=-5)
+        await consent.confirm(near, SHOWN.notice)
+        clock.later(milliseconds=-1)
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(far, SHOWN.notice)
+        assert refused.value.kind == "confirm_expired"
+
     @pytest.mark.parametrize("spoil", ["", "x", "é", "A" * 200])
     async def test_what_is_no_token_of_ours_confirms_nothing(self, consent, spoil):
         with pytest.raises(Refused) as refused:

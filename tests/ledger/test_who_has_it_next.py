@@ -81,7 +81,8 @@ class Passing:
         return [event.body["e"] for event in found]
 
     def opening(self, written):
-        return history.opening_of(self.folder, written.event, self.place, self.keys(), self.story.at)
+        found = history.openings_of(self.folder, [written.event], self.place, self.keys(), self.story.at)
+        return found.get(written.event)
 
 
 WAYS = ("released", "an ended link", "an ended link and a new one", "a new link")  # the first is the control

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -16,7 +17,9 @@ from support import inside
 from support.at_the_desk import FORM, OURS, PERSON, asks, carried, comes_in, desk, form_of, lines
 from support.people import GAID, email, named, phone
 
+from gateway.desk import history
 from gateway.desk.office.officers import DeskRole
+from gateway.ledger.store import ledger_snapshot
 
 pytestmark = pytest.mark.anyio
 VERIFIER = Path(__file__).parent.parent / "support" / "verify_receipt.py"
@@ -182,3 +185,30 @@ async def test_of_whoever_was_forgotten_the_pack_has_nothing_that_opens(known):
         files = unpacked(await packed(known, client, cookie, phone(1)))
     assert not any(name.startswith("openings/") for name in files)
     assert not any(phone(1).encode() in content for content in files.values())
+
+
+async def test_a_pack_of_many_entries_asks_the_ledger_no_more_often_for_its_openings(known, monkeypatch):
+    """Anybody may make entries about somebody: what each reads anew grows with the square of them."""
+    statements = []
+
+    @contextlib.contextmanager
+    def counted(store):
+        with ledger_snapshot(store) as db:
+            db.set_trace_callback(statements.append)
+            yield db
+
+    monkeypatch.setattr(history, "ledger_snapshot", counted)
+    counts, opened = [], []
+    for more in (0, 12):
+        async with inside.application(known) as app, inside.client(app, **inside.DEV) as client:
+            for _ in range(more):
+                no = {"choice": "opt_out", "identifiers": [named("phone", phone(1))], "place": "US-CA"}
+                assert (await client.post("/v1/choices", json=no | {"source": "letter"})).status_code == 201
+        cookie = await comes_in(known, f"officer-{more}")
+        async with desk(known) as client:
+            statements.clear()
+            files = unpacked(await packed(known, client, cookie, phone(1)))
+        counts.append(len(statements))
+        opened.append(sum(name.startswith("openings/") for name in files))
+    assert opened == [1, 13]
+    assert counts[0] == counts[1] > 0

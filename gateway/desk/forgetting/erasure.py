@@ -56,9 +56,12 @@ class ErasureOrder:
     beside: Belongings = field(default_factory=dict)
 
 
-async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
-    """Returns once the keys are destroyed and no older page is left in a file. `follows`: what is so as soon as it is
-    written, with it. What was kept about these people and is not entered yet has to be entered before
+Follows = Callable[[Written], None]  # what is so as soon as an erasure is written, with it
+
+
+async def carry_out(writer: Writer, order: ErasureOrder, ahead: Callable[[Transaction], Follows]) -> Written:
+    """Returns once the keys are destroyed and no older page is left in a file. `ahead`: looks before anything is
+    forgotten, and gives what follows. What was kept about these people and is not entered yet has to be entered before
     (`emergency.enter_waiting`). Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished
     by itself, and asking again does no harm.
     """
@@ -68,8 +71,9 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
         found = await asyncio.to_thread(asked_of, writer.store, partial(plan, order=order))
 
     def job(tx: Transaction) -> Written:
+        follows = ahead(tx)
         written = erase(tx, order, request, found)
-        follows(tx, written)
+        follows(written)
         return written
 
     written = await writer.commit(job)

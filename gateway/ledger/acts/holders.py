@@ -26,10 +26,15 @@ def released_since(db: sqlite3.Connection, key: bytes, before: int = NEVER_MIND)
     """The entry from which on what is said of a key is its present holder's; 0: it never went back. `before`: of
     whoever had it at that entry.
     """
+    return max((seq + 1 for seq in _releases(db, key) if seq < before), default=0)
+
+
+def _releases(db: sqlite3.Connection, key: bytes) -> list[int]:
+    """The entries by which it was given back, whether an account had it or not."""
     ended = [seq for (seq,) in db.execute(ENDED, (key,))]
     for form, since in _forms(told := Relations(db, Mention.NAME), key).items():
         ended += [seq for seq in told.releases[form] if seq >= since]
-    return max((seq + 1 for seq in ended if seq < before), default=0)
+    return ended
 
 
 def since_when(tx: Transaction) -> Callable[[bytes], int]:
@@ -112,6 +117,7 @@ LATER_BEHIND = f"""
 SELECT at FROM (SELECT seq, at FROM detail WHERE seq > ? ORDER BY seq LIMIT {NEAR}) AS near
 WHERE at >= ? ORDER BY seq LIMIT 1
 """  # noqa: S608 - ours
+NO_EARLIER = "SELECT at FROM detail WHERE seq >= ? ORDER BY seq LIMIT 1"  # the release's own may be forgotten
 SPOKEN = "SELECT 1 FROM detail WHERE key = ? AND seq BETWEEN ? AND ? LIMIT 1"
 ERASED = "SELECT seq FROM erased WHERE identifier = ?"
 
@@ -151,6 +157,16 @@ def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collec
     account had it. Their own account takes it from nobody, and nor does the first one that ever has it.
     """
     return _last(db, key, _taken(_passed(db, group(db, key)), now, proved), now)
+
+
+def passed_at(db: sqlite3.Connection, key: bytes, now: int, proved: Collection[bytes]) -> int:
+    """When somebody else had it last by what `forgotten_since` looks at, in Unix milliseconds; 0: never. For what waits
+    for its holder and is no entry.
+    """
+    released, times = max(_releases(db, key), default=None), [0]
+    if released is not None:
+        times += db.execute(NO_EARLIER, (released,)).fetchone() or [now]
+    return max(*times, *(at for at, _ in _taken(_passed(db, group(db, key)), now, proved)), 0)
 
 
 def linked_since(db: sqlite3.Connection, key: bytes, now: int, accounts: Collection[bytes]) -> int:

@@ -138,16 +138,14 @@ class EvidencePack:
 
     def _openings(self, events: Sequence[str], subjects: Sequence[Subject]) -> Mapping[str, Opening]:
         """Those that are the person's own and were not forgotten, by event."""
-        vault, found, now = self.vault(), dict[str, Opening](), self.consent.clock()
+        wanted = {seals.unb64(event): event for event in events}
+        vault, found, now = self.vault(), dict[bytes, Opening](), self.consent.clock()
         try:
-            for event in events:
-                for subject in subjects:
-                    opened = history.opening_of(self.folder, seals.unb64(event), subject, vault.keys, now)
-                    if opened:
-                        found[event] = opened
+            for subject in subjects:
+                found |= history.openings_of(self.folder, wanted.keys(), subject, vault.keys, now)
         finally:
             vault.close()
-        return found
+        return {wanted[event]: opening for event, opening in found.items()}
 
     def _vkey(self, seed: bytes) -> str:
         return Ed25519Signer(self.consent.log_reader.origin(), seed).vkey
