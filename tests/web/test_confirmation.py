@@ -9,6 +9,7 @@ import time_machine
 from support import inside
 from support.people import phone
 
+from gateway.choice.place import STATE_NAMES, STATES
 from gateway.consent.leases import Leases
 from gateway.web.pages import confirmation
 
@@ -134,6 +135,11 @@ async def test_a_browser_whose_signal_says_the_same_each_time_needs_no_cookie(cl
     shown = await client.get(answer.headers["location"], headers={"Sec-GPC": "1"})
     assert FORGETS not in shown.text
     assert "Opt-Out Request Honored" in shown.text
+
+
+def test_every_state_has_its_name():
+    assert set(STATE_NAMES) == STATES
+    assert len(set(STATE_NAMES.values())) == len(STATES)
 
 
 @pytest.mark.parametrize("enforces", [True, False])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from gateway.ledger.acts.confirmed_time import CONFIRMS, MILLISECOND, log_time
+from gateway.ledger.acts.confirmed_time import CONFIRMS_MS, MILLISECOND, log_time
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
@@ -66,7 +66,7 @@ class ClockProof:
 def prove_not_ahead(folder: Path, clock: Callable[[], datetime]) -> None:
     """Raises `LedgerRefused` where the clock is more than `AHEAD` later than the log."""
     with contextlib.closing(store_in(folder).open_to_read()) as db:
-        [confirmed] = db.execute(UNREFUTED, (BEHIND // MILLISECOND, CONFIRMS // MILLISECOND)).fetchone()
+        [confirmed] = db.execute(UNREFUTED, (BEHIND // MILLISECOND, CONFIRMS_MS)).fetchone()
     last, now = None if confirmed is None else moment(confirmed), clock()
     if last is not None and now - last > AHEAD:
         raise LedgerRefused(
