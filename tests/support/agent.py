@@ -104,3 +104,10 @@ def refused(answer):
     assert {"code", "message"} <= set(found) <= ERRORS
     assert found["code"] == str(answer.status_code)
     return answer.status_code, found["message"]
+
+
+async def with_token(site, key, *name):
+    """An agent that its gateway knows."""
+    made = DataRightsAgent(site.calling, key, site.clock, *name)
+    assert (await made.set_up()).status_code == 200
+    return made

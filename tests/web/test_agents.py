@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from delivery.test_post import listener
 from support import inside
-from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, judged, listed, refused, signed
+from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, judged, listed, refused, signed, with_token
 from support.opting_in import standing
 from support.people import email, named, phone
 
@@ -44,18 +44,13 @@ async def site(tmp_path):
 
 @pytest.fixture
 async def agent(site):
-    """With its token."""
-    made = DataRightsAgent(site.calling, KEY, site.clock)
-    assert (await made.set_up()).status_code == 200
-    return made
+    return await with_token(site, KEY)
 
 
 @pytest.fixture
 async def rival(site):
     """Another agent on the list."""
-    made = DataRightsAgent(site.calling, OTHER_KEY, site.clock, "AGENT_1")
-    assert (await made.set_up()).status_code == 200
-    return made
+    return await with_token(site, OTHER_KEY, "AGENT_1")
 
 
 # --- a token ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support.agent import DataRightsAgent, judged, listed
+from support.agent import judged, listed, with_token
 from support.opting_in import standing
 from support.people import email, named
 
@@ -25,9 +25,7 @@ async def site(tmp_path, request):
 
 @pytest.fixture
 async def agent(site):
-    made = DataRightsAgent(site.calling, KEY, site.clock)
-    assert (await made.set_up()).status_code == 200
-    return made
+    return await with_token(site, KEY)
 
 
 async def links(site, account):
