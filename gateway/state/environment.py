@@ -8,6 +8,7 @@ it was written, and whether it was synced whole since. Never knows what a row me
 """
 
 import contextlib
+import itertools
 import mmap
 import os
 import secrets
@@ -33,6 +34,7 @@ FLOOR = 2**20  # bytes that a disk must have left for the ledger and for opt-out
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40
+COPIED = 20_000  # rows that one transaction holds in memory
 # Where a meta page of LMDB 0.9 has its magic, its map size, its page size, its last page and its transaction.
 MAGIC, META_BYTES, METAS, WIDEST_PAGE = 0xBEEFC0DE, 152, 2, 65_536
 
@@ -351,9 +353,22 @@ def make_compact(data: Path, held: StateMap) -> StateMap:
 
 
 def _copied(data: Path, held: StateMap) -> Path:
-    """A folder with what stands at one moment, in pages that hold nothing else."""
+    """A folder with what stands at one moment, in pages that hold nothing else: row by row, for LMDB's own copy takes
+    its inner pages as they are, and they name rows that are gone (0.8 s a million rows; 0.13 s were its own).
+    """
     with _discarded(_new_folder(data, held.taken())) as folder:
-        held.env.copy(str(folder), compact=True)
+        reserve(folder / FILE)
+        env = _taken(folder, MOST)
+        try:
+            with held.env.begin(buffers=True) as moment:
+                rows, written = iter(moment.cursor()), COPIED
+                while written == COPIED:
+                    with env.begin(write=True) as txn:
+                        written, added = txn.cursor().putmulti([*itertools.islice(rows, COPIED)], append=True)
+                    if added != written:
+                        raise StateRefused("its rows are in no order: a page is torn")
+        finally:
+            _let_go(folder)
     return folder
 
 

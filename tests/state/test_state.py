@@ -491,6 +491,39 @@ def test_one_that_was_replaced_gives_its_address_space_back_once_nobody_reads_in
     assert standing(state, "tablet").denies(Purpose.SALE)
 
 
+@pytest.mark.parametrize("rows", [True, False], ids=["", "control: LMDB's own copy, whose inner pages name them"])
+def test_rows_that_are_gone_are_named_nowhere_in_one_whose_pages_are_made_anew(opened, told, folder, monkeypatch, rows):
+    state, keys = opened(), [of(f"browser {number}") for number in range(600)]
+    state.catch_up(told)
+    gone = keys[::2]
+    with state._current().begin_writing() as txn:
+        assert all(txn.put(key, bytes(100)) for key in keys)
+    with state._current().begin_writing() as txn:
+        assert all(txn.delete(key) for key in gone)
+    if not rows:
+        monkeypatch.setattr(environment, "_copied", copied_by_lmdb)
+    for make in (environment.make_compact, environment.make_copy):
+        made = make(folder, state._current())
+        pages = ((made if make is environment.make_copy else made.folder) / environment.FILE).read_bytes()
+        assert (not any(key in pages for key in gone)) == rows
+
+
+def copied_by_lmdb(data, held):
+    folder = environment._new_folder(data)
+    held.env.copy(str(folder), compact=True)
+    return folder
+
+
+def test_one_with_a_torn_page_is_copied_by_nobody(opened, told, folder, monkeypatch):
+    state = opened()
+    state.catch_up(told)
+    reads = environment.itertools.islice
+    monkeypatch.setattr(environment.itertools, "islice", lambda rows, most: [*reads(rows, most)][::-1])
+    with pytest.raises(StateRefused, match="torn"):
+        environment.make_copy(folder, state._current())
+    assert standing(state, "tablet").denies(Purpose.SALE)
+
+
 @pytest.mark.parametrize(("since", "left"), [(True, 0), (False, 360)], ids=["", "control"])
 def test_what_came_while_one_was_made_is_in_it_before_opt_outs_wait_for_it(opened, told, monkeypatch, since, left):
     state, make = opened(), environment.make_compact
