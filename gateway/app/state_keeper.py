@@ -47,6 +47,10 @@ UNCOPIED = (
     "no copy of the state could be made ({why}): until there is one a start after a power cut folds the whole ledger,"
     " and checks deny meanwhile; see that the disk has room for the state once more"
 )
+UNFORGOTTEN = (
+    "who was forgotten lies in the state's files still, for it could not be made anew without them ({why}); see that"
+    " the disk has room for the state once more"
+)
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
 
 
@@ -99,7 +103,8 @@ class StateKeeper:
         self._store, self._tell = store, tell
         self._doubtful, self._begun, self._tidies, self._remembers = True, False, False, False
         self._proved: int | None = None
-        self.why, self._uncopied, self.used = "", "", 0.0
+        self.why, self.used = "", 0.0
+        self._undone = dict.fromkeys((UNCOPIED, UNFORGOTTEN), "")  # why not
         self._looks_at = self._copies_at = self._tidies_at = time.monotonic()
         self._stop = threading.Event()
         self._busy: threading.Thread | None = None
@@ -300,8 +305,8 @@ class StateKeeper:
         """What somebody has to look at."""
         full = "the state takes more than half of what its disk has room for: give DATA more (gateway help replica)"
         behind = f"the state does not follow the ledger, so checks deny: {self.why} (gateway help replica)"
-        known = ((full, self.used > HALF), (behind, self.why), (self._uncopied, self._uncopied))
-        return [text for text, rings in known if rings]
+        undone = ((what.format(why=why), why) for what, why in self._undone.items())
+        return [text for text, rings in ((full, self.used > HALF), (behind, self.why), *undone) if rings]
 
     def close(self, db: sqlite3.Connection | None) -> None:
         """A clean end; under the writers' lock if it can be had: `db` is None where not."""
@@ -366,6 +371,7 @@ class StateKeeper:
                 self._say(f"{type(error).__name__}: {error}")
             else:
                 self._tidies_at = time.monotonic() + COPY_LOOKS
+                self._say_undone(UNFORGOTTEN, str(error))
 
     def _went_on(self, going_on: Callable[[LogNow], None]) -> None:
         """In its thread. Where it could not, another one is made."""
@@ -399,12 +405,15 @@ class StateKeeper:
     def _copy_or_tidy(self, now: float) -> None:
         """Beside. Whatever goes wrong, neither the writer nor an answer hears of it."""
         try:
-            if now >= self._tidies_at and self.state.left():
+            left = self.state.left()
+            if not left:
+                self._say_undone(UNFORGOTTEN, "")
+            if left and now >= self._tidies_at:
                 self._tidies = self._busy is None
             elif now >= self._copies_at:
                 self._copy_where_due(now)
         except Exception as error:  # noqa: BLE001 - as it says
-            self._say_uncopied(str(error))
+            self._say_undone(UNCOPIED, str(error))
 
     def _tidy(self) -> None:
         """Under the writers' lock."""
@@ -412,7 +421,7 @@ class StateKeeper:
             self.state.forget_gone()
             self._in_a_thread(lambda: self._prepared(Making.COMPACT))
         except Exception as error:  # noqa: BLE001 - as above
-            self._say_uncopied(str(error))
+            self._say_undone(UNFORGOTTEN, str(error))
 
     def _copy_where_due(self, now: float) -> None:
         self._copies_at = now + COPY_LOOKS
@@ -428,14 +437,14 @@ class StateKeeper:
             self._copies_at = time.monotonic() + COPY_LOOKS  # another process makes one
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
             self._copies_at = time.monotonic() + COPY_LOOKS
-            self._say_uncopied(str(error))
+            self._say_undone(UNCOPIED, str(error))
         else:
-            self._uncopied = ""
+            self._say_undone(UNCOPIED, "")
 
-    def _say_uncopied(self, why: str) -> None:
-        before, self._uncopied = self._uncopied, UNCOPIED.format(why=why)
-        if before != self._uncopied:
-            self._tell(self._uncopied)
+    def _say_undone(self, what: str, why: str) -> None:
+        news, self._undone[what] = why != self._undone[what], why
+        if why and news:
+            self._tell(what.format(why=why))
 
     def _in_a_thread(self, job: Callable[[], Any]) -> None:
         if self._busy is None:

@@ -34,7 +34,7 @@ FLOOR = 2**20  # bytes that a disk must have left for the ledger and for opt-out
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40
-COPIED = 20_000  # rows that one transaction holds in memory
+COPIED = 2_000  # rows a transaction, for which others in this process may wait a millisecond
 # Where a meta page of LMDB 0.9 has its magic, its map size, its page size, its last page and its transaction.
 MAGIC, META_BYTES, METAS, WIDEST_PAGE = 0xBEEFC0DE, 152, 2, 65_536
 
@@ -361,15 +361,24 @@ def _copied(data: Path, held: StateMap) -> Path:
         env = _taken(folder, MOST)
         try:
             with held.env.begin(buffers=True) as moment:
-                rows, written = iter(moment.cursor()), COPIED
-                while written == COPIED:
-                    with env.begin(write=True) as txn:
-                        written, added = txn.cursor().putmulti([*itertools.islice(rows, COPIED)], append=True)
-                    if added != written:
-                        raise StateRefused("its rows are in no order: a page is torn")
+                copied = _copy_rows(moment.cursor(), env)
+                whole = copied == moment.stat()["entries"]
         finally:
             _let_go(folder)
+        if not whole:
+            held.mark.set_torn()
+            raise StateRefused("it lacks rows, or has them in no order: a page is torn")
     return folder
+
+
+def _copy_rows(cursor: lmdb.Cursor, env: lmdb.Environment) -> int:
+    """How many it took, in order."""
+    rows, copied, taken, added = iter(cursor), 0, COPIED, COPIED
+    while taken == added == COPIED:
+        with env.begin(write=True) as txn:
+            taken, added = txn.cursor().putmulti([*itertools.islice(rows, COPIED)], append=True)
+        copied += added
+    return copied
 
 
 def drop_copy(data: Path) -> None:

@@ -387,6 +387,25 @@ def test_a_copy_that_cannot_be_made_ends_neither_the_writer_nor_an_answer_and_sa
 
 
 @pytest.mark.usefixtures("steps")
+def test_that_who_was_forgotten_lies_in_its_files_still_is_told_until_it_is_made_anew(
+    story, who, house, do, folder, monkeypatch
+):
+    acts, key, told, keeper = told_otherwise(story, who, house, do), who("phone", phone(1)).key, [], house.keeper
+    monkeypatch.setattr(keeper, "_tell", told.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(environment, "make_compact", refuses)
+        acts["an unlink"]()
+        keeper._tidies_at = keeper._looks_at = 0.0
+        until(lambda: told)
+    assert [each.partition(", for")[0] for each in told] == ["who was forgotten lies in the state's files still"]
+    assert keeper.alarms() == told
+    assert lies_in(folder, key)
+    keeper._tidies_at = keeper._looks_at = 0.0
+    until(lambda: not keeper.alarms())
+    until(lambda: not lies_in(folder, key))
+
+
+@pytest.mark.usefixtures("steps")
 def test_who_was_forgotten_while_a_copy_was_made_is_in_none(story, who, house, do, folder, state, monkeypatch):
     acts, key = told_otherwise(story, who, house, do), who("phone", phone(1)).key
     honest = environment.make_copy

@@ -514,13 +514,17 @@ def copied_by_lmdb(data, held):
     return folder
 
 
-def test_one_with_a_torn_page_is_copied_by_nobody(opened, told, folder, monkeypatch):
-    state = opened()
+@pytest.mark.parametrize("torn", [lambda rows: rows[::-1], lambda rows: rows[1:]], ids=["in no order", "lacks a row"])
+def test_one_whose_pages_do_not_tell_all_rows_is_copied_by_nobody_and_answers_nobody(opened, told, monkeypatch, torn):
+    state, reads = opened(), environment.itertools.islice
     state.catch_up(told)
-    reads = environment.itertools.islice
-    monkeypatch.setattr(environment.itertools, "islice", lambda rows, most: [*reads(rows, most)][::-1])
+    state.copy()
+    monkeypatch.setattr(environment.itertools, "islice", lambda rows, most: torn([*reads(rows, most)]))
     with pytest.raises(StateRefused, match="torn"):
-        environment.make_copy(folder, state._current())
+        state.copy()
+    assert state._current().mark.is_torn
+    monkeypatch.undo()
+    state.catch_up(told)
     assert standing(state, "tablet").denies(Purpose.SALE)
 
 
