@@ -39,7 +39,7 @@ GOOD_FOR = 10  # minutes: long enough for slow mail, short for a guess
 AN_ENTRY_HOUR = 60  # minutes over which sends are counted
 TRIES = 5  # of 10**8 codes: a guess succeeds once in twenty million
 AN_ADDRESS = 3  # codes an hour to one mailbox or number for one use; then only where none that it has is good any more
-AHEAD = 1  # minutes that the clock of whichever machine sent a code may be ahead: a later one is good for nothing
+AHEAD = 5  # minutes that the clock of whichever machine sent a code may be ahead: a later one is good for nothing
 STAYS_GOOD = 8  # minutes: an older code than that has too little of its ten left to stand in for a new one
 NONE_OF_ITS_OWN = b""
 
@@ -69,7 +69,8 @@ def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int, asker: by
     sent enough gets a ticket all the same, and enters a code that lies there: strangers who ask for somebody's codes
     keep nobody out, fill no mailbox, and see no difference.
     """
-    tx.db.execute("DELETE FROM code WHERE at < ?", (now - AN_ENTRY_HOUR * MINUTE,))
+    hour = AN_ENTRY_HOUR * MINUTE
+    tx.db.execute("DELETE FROM code WHERE at < ? OR at > ?", (now - hour, now + hour))  # or of a clock that was ahead
     if asker:
         sql = "SELECT count(*), count(CASE WHEN address = ? THEN 1 END) FROM code WHERE asker = ?"
         in_all, of_it = tx.db.execute(sql, (code.address, asker)).fetchone()

@@ -325,13 +325,14 @@ def _got(tx: Transaction, own: Belongings) -> list[Got]:
 
 def _of_account(tx: Transaction, slate: Slate, names: Collection[bytes], at: datetime) -> dict[bytes, int]:
     """The account that has one of these by more than an app's word, and what it alone has so, under every name: from
-    where it has that. Nobody proved anything, and what others have too, or had before, is theirs (R5, R12).
+    where it has that. Nobody proved anything, and what others have too, or had before, or may have since a link's date
+    is past, is theirs (R5, R12).
     """
-    accounts = roads(slate, names)
-    has = {member for each in accounts for member in slate.row(each).members if slate.edge(each, member).carries()}
+    accounts, now = roads(slate, names), milliseconds(at)
+    has = {member for each in accounts for member in slate.row(each).members if slate.edge(each, member).carries(now)}
     groups = [family(slate, each) for each in accounts | has]
     alone = set[bytes]().union(*(group for group in groups if roads(slate, group) <= accounts))
-    since = partial(linked_since, tx.db, now=milliseconds(at), accounts=accounts)
+    since = partial(linked_since, tx.db, now=now, accounts=accounts)
     own, beside = alone.union(names), sorted(alone.difference(names))
     return {name: since(name) for name in beside if slate.row(name).targets.keys() <= own}
 

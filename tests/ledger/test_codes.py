@@ -100,6 +100,12 @@ def test_what_could_not_be_sent_counts_for_nothing(kept, enter, do):
     assert enter() == 0
 
 
+def test_what_a_clock_sent_that_was_ahead_uses_up_nobodys_hour(kept):
+    ahead = NOW + 365 * 24 * AN_ENTRY_HOUR * MINUTE
+    assert [kept(code(ticket=bytes([n])), now=ahead, everybody=2) for n in range(3)][2] is CodeKept.FULL
+    assert kept(everybody=2) is CodeKept.SEND
+
+
 def test_what_is_an_hour_old_is_gone_with_the_next_code(kept, do):
     kept()
     kept(code(ticket=b"t2", address=b"a2"), now=NOW + AN_ENTRY_HOUR * MINUTE + 1)

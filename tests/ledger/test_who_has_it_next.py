@@ -12,6 +12,7 @@ from gateway.desk.disclosures import Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.store import SqliteStore
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing, Purpose
 
 HOUR = timedelta(hours=1)
@@ -202,3 +203,22 @@ def test_what_was_said_on_a_child_s_tablet_while_it_was_another_s_is_not_forgott
     kept = story.rows(f"SELECT sealed IS NOT NULL FROM detail WHERE seq IN ({before.seq}, {since.seq}) ORDER BY seq")
     assert kept == [(int(whose in ("before", "also")),), (0,)]
     assert story.sales(tablet, child) == ["opted_out", "opted_out"]
+
+
+@pytest.mark.parametrize("hours", [3, 40])
+@pytest.mark.parametrize("over", [True, False], ids=["", "control"])
+def test_what_somebody_else_said_is_not_forgotten_with_a_child_whose_link_is_over_by_its_date(story, who, hours, over):
+    """However long it takes until the log confirms that the date is past."""
+    child, other, number = who("account", "child"), who("account", "other"), who("phone", phone(1))
+    story.links(child, number, until=milliseconds(story.at + 5 * HOUR) if over else None)
+    story.at += 6 * HOUR
+    if over:
+        story.links(other, number)
+    story.at += HOUR
+    said = story.says(number, details={"note": "another one's letter"})
+    story.at += hours * HOUR
+    order = ErasureOrder(Erasing.CHILD, [child], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    [(kept,)] = story.rows("SELECT sealed IS NOT NULL FROM detail WHERE seq = ?", said.seq)
+    assert kept == over
+    assert story.sales(number, child) == ["opted_out", "opted_out"]

@@ -125,14 +125,15 @@ def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: byte
 
 def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
     """The identifiers that were named, and what is beside them; of a child's account also what it has now by more than
-    an app's word.
+    an app's word. Not by a link whose date is past, confirmed or not: that may be another holder's by now (R5).
     """
+    now = milliseconds(order.at)
     keys = {each.key for each in order.subjects} | order.beside.keys()
     accounts = {each.key for each in order.subjects if each.is_account}
     if order.mode is Erasing.CHILD and accounts:
         slate = FoldedPeople(tx.db, accounts).slate()
         has = ((each, member) for each in accounts for member in slate.row(each).members)
-        keys = keys.union(*(family(slate, member) for each, member in has if slate.edge(each, member).carries()))
+        keys = keys.union(*(family(slate, member) for each, member in has if slate.edge(each, member).carries(now)))
     return keys
 
 
