@@ -5,9 +5,11 @@ explains, for people, what code and texts say in words of ours.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 DAY_MS = 86_400_000  # milliseconds of a day
+CLOCKS_APART = timedelta(minutes=5)  # so far two machines' clocks may differ without anybody's fault
 ACCOUNT_BACKEND = (
     "account_backend"  # the operator's system of accounts as a receiver of messages, told of a child (R14)
 )

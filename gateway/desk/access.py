@@ -23,7 +23,16 @@ from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.folded_people import Relations
-from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, released_since, shown_since, spans_of
+from gateway.ledger.acts.holders import (
+    ERASED,
+    Had,
+    changed_hands,
+    kind_of,
+    last_before,
+    released_since,
+    shown_since,
+    spans_of,
+)
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention
@@ -54,17 +63,14 @@ def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
     if not subject.is_account:
         return own
     return own + [
-        window for had in things_of(db, subject.key, now) for window in _through(db, subject.key, had.shown())
+        window for had in things_of(db, subject.key, now) for window in _through(db, subject.key, had.shown(), now)
     ]
 
 
-def _erased(db: sqlite3.Connection, key: bytes, until: int | None = None) -> int:
-    """The entry from which on a key shows anything, after an erasure (R19). One that came after `until` was another
-    holder's and takes nothing from who had the key before.
-    """
+def _erased(db: sqlite3.Connection, key: bytes) -> int:
+    """The entry from which on a key shows anything, after an erasure (R19)."""
     row = db.execute(ERASED, (key,)).fetchone()
-    ended = db.execute("SELECT min(seq) FROM detail WHERE at >= ?", (until,)).fetchone()[0] if until else None
-    return row[0] if row and (ended is None or row[0] <= ended) else 0
+    return row[0] if row else 0
 
 
 def things_of(db: sqlite3.Connection, account: bytes, now: int) -> list[Had]:
@@ -72,19 +78,29 @@ def things_of(db: sqlite3.Connection, account: bytes, now: int) -> list[Had]:
     return [had for had in spans_of(db, "account", account) if had.span.start <= now]
 
 
-def _through(db: sqlite3.Connection, account: bytes, had: Had) -> list[Window]:
+def _through(db: sqlite3.Connection, account: bytes, had: Had, now: int) -> list[Window]:
     """A link may be told to have begun before its number was given back by somebody else: nothing crosses that."""
     names = _names(db, [had.key])
     others = [each for name in names for each in spans_of(db, "identifier", name, without=account)]
     start = max(released_since(db, name, had.seq) for name in names)
-    gone = max(_erased(db, account), *(_erased(db, name, _alone_until(had, others)) for name in names))
+    gone = max(_erased(db, account), *(_erased_of(db, name, had, others, now) for name in names))
     return [Window(name, max(start, gone), had.span, tuple(each.span for each in others)) for name in names]
 
 
-def _alone_until(had: Had, others: Iterable[Had]) -> int | None:
-    """When somebody else had it, too: what these have forgotten since is from there on."""
-    begun = [had.span.until, *(each.shown().span.start for each in others)]
-    return min((at for at in begun if at is not None and at > had.span.start), default=None)
+def _erased_of(db: sqlite3.Connection, name: bytes, had: Had, others: Iterable[Had], now: int) -> int:
+    """The same of who had it: what somebody else forgot, since they had it too, takes nothing from who had it before.
+    Told by places in the log: a clock may have been ahead. Only what waited is passed over, which no erasure ever does.
+    """
+    gone = _erased(db, name)
+
+    def place(at: int) -> int:
+        return last_before(db, at, now, lambda first, end: not first < gone <= end + 1) + 1
+
+    begun = [(each.shown().span.start, each) for each in others] if gone else []
+    since = [each.seq if at == each.at else place(at) for at, each in begun if at > had.span.start]
+    if gone and had.span.until is not None and had.span.until > had.span.start:
+        since.append(place(had.span.until))
+    return gone if gone <= min(since, default=gone) else 0
 
 
 def _names(db: sqlite3.Connection, keys: Sequence[bytes]) -> list[bytes]:

@@ -23,6 +23,7 @@ from gateway.desk import answered_requests, outbox, own_systems
 from gateway.desk.answered_requests import AnsweredRequest
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
+from gateway.ledger.acts.confirmed_time import sure_by
 from gateway.ledger.acts.holders import passed_at
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, moment, second_of
@@ -235,17 +236,19 @@ class AgentRequests:
 
     def expire(self, tx: Transaction, now: int, name: bytes = b"") -> bool:
         """What nobody came for in time is denied, and counted as that for the year's report; what was settled long ago
-        is forgotten. So many at a time, the one of a name among them: whether more are over.
+        is forgotten: once entries confirm that the time is over, for one clock that was ahead would deny all that wait.
+        So many at a time, the one of a name among them: whether more are over.
         """
+        sure = sure_by(tx, now) or 0
         over = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox IS NOT NULL AND at < ?1"  # noqa: S608 - ours
         sql = f"SELECT * FROM ({over} ORDER BY at LIMIT ?2) AS oldest UNION {over} AND id = ?3"  # noqa: S608 - ours
-        rows = tx.db.execute(sql, (now - ANSWERED_DAYS * DAY_MS, OVER_AT_ONCE, name)).fetchall()
+        rows = tx.db.execute(sql, (sure - ANSWERED_DAYS * DAY_MS, OVER_AT_ONCE, name)).fetchall()
         for each in map(self._read, rows):
             days = moment(each.at).date(), moment(now).date()
             denied = AnsweredRequest(each.exercise, *days, Source.AGENT, Manner.AGENT, denied=NOT_VERIFIED)
             answered_requests.count_answered(tx.db, denied)
             self._settle(tx, each, RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
-        tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (now - KEPT_DAYS * DAY_MS, now))
+        tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (sure - KEPT_DAYS * DAY_MS, sure))
         return len(rows) >= OVER_AT_ONCE
 
     def fulfil_deleted(self, tx: Transaction, now: int, *, only: bytes = b"") -> None:

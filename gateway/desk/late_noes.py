@@ -8,11 +8,15 @@ said it. So the accounts that had what it names say it too; and of what was give
 who has it no more, and stays with the number as a no of somebody forgotten does: it denies there, and goes to nobody.
 So it is with what an account had that says no itself: it denies, though the account has it no more. What stays so is
 told with the entry by which it stays, and goes when that is voided.
+
+The moment is told by another machine's clock than that which wrote who had what. So what changed hands at about that
+time was both holders': one who is opted out too many can come back, a no that went to the wrong one is lost.
 """
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.desk import recipients_to_tell
@@ -24,7 +28,9 @@ from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import DIGEST, RESIDES, Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
+from gateway.terms import CLOCKS_APART
 
+APART = CLOCKS_APART // timedelta(milliseconds=1)
 KEY = 16  # bytes
 SAID_AT = "SELECT at FROM detail WHERE seq = ?"
 LINKS = "SELECT account, identifier, start, until, released, at FROM link_event"
@@ -34,11 +40,13 @@ WAS_OF = f"{LINKS} WHERE account IN ({{marks}}) ORDER BY turn"
 
 class PassedSince(NamedTuple):
     """What became of an identifier since a moment. `released`: it went back to the pool; `left`: accounts that had it
-    then, and that a word on it does not reach now.
+    then, and that a word on it does not reach now; `about`: it went back at about that moment, so nobody knows whose
+    it was.
     """
 
     released: bool = False
     left: frozenset[bytes] = frozenset()
+    about: bool = False
 
 
 NOTHING = PassedSince()
@@ -128,19 +136,21 @@ def _passed_since(tx: Transaction, subject: Subject, at: int) -> PassedSince:
     slate = people_of(tx, [subject.key]).slate()
     names = all_names(slate, subject.key)
     given_back = tx.db.execute(SAID_AT, (max(slate.row(name).since for name in names) - 1,)).fetchone()
-    released, had = given_back is not None and given_back[0] > at, {each for each, _ in _had_at(tx, HAD, names, at)}
-    return PassedSince(released, frozenset(had if released else had - roads(slate, names)))
+    behind = given_back[0] - at if given_back else -at
+    released, had = behind > APART, {each for each, _ in _had_at(tx, HAD, names, at)}
+    left = frozenset(had if released else had - roads(slate, names))
+    return PassedSince(released, left, abs(behind) <= APART)
 
 
 def _had_at(tx: Transaction, sql: str, keys: Collection[bytes], at: int) -> set[tuple[bytes, bytes]]:
-    """(account, identifier) of what these keys' links were at a moment: until an end was on record, whatever date it
-    has, and from the earlier of a start and its entry.
+    """(account, identifier) of what these keys' links were at about a moment: until an end was on record, whatever
+    date it has, and from the earlier of a start and its entry.
     """
     had = set[tuple[bytes, bytes]]()
     for account, name, start, until, released, said in rows_of(tx.db, sql, keys):
         over = released or (until is not None and until <= max(said, at - records.LATE))
-        if said <= at and over:
+        if said <= at - APART and over:
             had.discard((account, name))
-        elif min(said, start) <= at and not over:
+        elif min(said, start) <= at + APART and not over:
             had.add((account, name))
     return had

@@ -25,11 +25,12 @@ from gateway.evidence.keeper import written
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.store import asked_or
 from gateway.ledger.writer import Writer
+from gateway.terms import CLOCKS_APART
 
 PERIOD = 30.0  # seconds between two looks whether one is due
 FIRST = 120.0  # seconds after a start; one that fails at once is not started over and over
 AGAIN = timedelta(hours=1)  # after a failure, so that a passing trouble is not an alarm for a day
-AHEAD = timedelta(minutes=5)  # what was rehearsed later than that was told by a clock that was wrong
+AHEAD = CLOCKS_APART  # what was rehearsed later than that was told by a clock that was wrong
 STALE = 5.0  # seconds for which what the ledger said is believed
 LOCK = "rehearsal.lock"
 OnRecord = tuple[RehearsalTold | None, datetime | None]  # the youngest, and since when one is owed

@@ -356,6 +356,52 @@ class TestWhatWasErased:
         assert said(account) == [("account", "limit")]
         assert said(number) == [("phone", "opt_out")]  # the number itself was not erased
 
+    @pytest.mark.parametrize("passes", ["given back", "by its date", "to another account"])
+    @pytest.mark.parametrize("hours", [2, 24])
+    def test_is_not_shown_to_who_had_it_behind_an_entry_of_a_clock_that_was_ahead(
+        self, story, who, number, said, send, erase, report, passes, hours
+    ):
+        old, stranger = who("account", "old"), who("email", email(1))
+        date = story.now + 2 * HOUR // timedelta(milliseconds=1) if passes == "by its date" else None
+        story.links(old, number, until=date)
+        story.says(number)
+        send(number)
+        later(story, 1 + hours)
+        story.says(stranger)
+        later(story, -hours)
+        story.says(number, "limit")  # an erasure has entries of its own
+        erase(number)
+        story.says(number, "limit")
+        later(story)
+        if passes == "given back":
+            story.releases(number)
+        elif passes == "to another account":
+            story.links(who("account", "new"), number)
+        later(story, 3)
+        story.says(stranger)
+        assert said(old) == [("phone", "limit")]
+        assert report(old).received == ()
+
+    @pytest.mark.parametrize("what", ["a link of a clock that was ahead", "a no that waited"])
+    def test_by_the_next_holder_takes_nothing_from_the_one_before_beside(self, story, who, number, said, erase, what):
+        """R5."""
+        old, stranger = who("account", "old"), who("email", email(1))
+        story.links(old, number)
+        story.says(number)
+        ahead = 24 if what == "a link of a clock that was ahead" else 0
+        later(story)
+        if not ahead:
+            story.unlinks(old, number)
+        later(story, ahead)
+        story.links(who("account", "new"), number)
+        later(story, 1 - ahead)
+        story.says(number, "limit")
+        erase(number)
+        later(story, -1.5)
+        story.says(stranger)
+        later(story, 3)
+        assert ("phone", "opt_out") in said(old)
+
     def test_by_the_next_holder_of_a_number_takes_nothing_from_the_one_before(self, story, who, number, said, erase):
         """R5."""
         old = who("account", "old")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.desk import disclosures, history
+from gateway.desk import disclosures, history, late_noes
 from gateway.desk.disclosures import Intended
 from gateway.desk.documents import Document
 from gateway.desk.forgetting import erasure, prune
@@ -186,6 +186,51 @@ def test_of_a_number_given_back_before_it_was_said_is_its_next_holders(passing):
     passing.enters(kept)
     passing.passes(passing.bob)
     assert passing.opted_out(passing.place, passing.bob, passing.alice) == [True, True, False]
+
+
+GIVEN_BACK = {"seconds before": 20, "seconds after": -20, "an hour after": -3600}  # seconds until the no, by its clock
+
+
+def passes_about(passing, how, behind):
+    """A no whose own machine's clock says that it came so many seconds behind the moment at which another had it."""
+    passing.ends(how)
+    passing.story.links(passing.bob, passing.place)
+    kept = passing.keeps()
+    at = passing.story.at - HOUR + timedelta(seconds=behind)
+    passing.enters(replace(kept, choice=replace(kept.choice, at=at)))
+
+
+@pytest.mark.parametrize("how", ["released", "ended"])
+@pytest.mark.parametrize("given_back", [*GIVEN_BACK])
+def test_of_about_when_it_passed_on_is_both_holders(passing, how, given_back):
+    """Nobody knows which clock is right, so one is opted out too many; an hour is nobody's doubt."""
+    passes_about(passing, how, GIVEN_BACK[given_back])
+    assert passing.opted_out(passing.place, passing.alice, passing.mobile) == [True, True, True]
+    assert passing.opted_out(passing.bob) == [how == "ended" or given_back != "an hour after"]
+
+
+@pytest.mark.parametrize("given_back", ["seconds before", "seconds after"])
+def test_the_control_where_clocks_are_believed_to_the_second_one_holders_no_is_lost(passing, given_back, monkeypatch):
+    monkeypatch.setattr(late_noes, "APART", 0)
+    passes_about(passing, "released", GIVEN_BACK[given_back])
+    assert passing.opted_out(passing.alice, passing.bob) == [
+        given_back != "seconds before",
+        given_back == "seconds before",
+    ]
+
+
+@pytest.mark.parametrize("given_back", [*GIVEN_BACK])
+def test_ties_nobody_to_what_was_given_back_at_about_that_time(story, who, given_back):
+    """Which no account had: it may be the next holder's by now."""
+    passing = PassesOn(story, who, who("email", email(1)))
+    passing.place = who("phone", phone(2))
+    kept = passing.keeps(passing.alice, tie=True)
+    passing.ends("released")
+    at = story.at + timedelta(seconds=GIVEN_BACK[given_back])
+    passing.enters(replace(kept, choice=replace(kept.choice, at=at)))
+    passing.later()
+    story.says(passing.alice, "opt_out", Purpose.PROFILING)
+    assert [story.standing(each).states()["profiling"] for each in (passing.mobile, passing.place)] == [OUT, NONE]
 
 
 def test_is_lifted_on_the_number_by_its_next_holder_alone(passing):

@@ -111,3 +111,10 @@ async def with_token(site, key, *name):
     made = DataRightsAgent(site.calling, key, site.clock, *name)
     assert (await made.set_up()).status_code == 200
     return made
+
+
+async def goes_by(site, later):
+    """So much time, that entries of somebody else confirm."""
+    for site.clock.later in (later - timedelta(hours=1), later):
+        stranger = {"type": "email", "value": "stranger@example.com"}
+        assert "event" in await site.call("/v1/choices", choice="opt_out", identifiers=[stranger])

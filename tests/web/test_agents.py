@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from delivery.test_post import listener
 from support import inside
-from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, judged, listed, refused, signed, with_token
+from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, goes_by, judged, listed, refused, signed, with_token
 from support.opting_in import standing
 from support.people import email, named, phone
 
@@ -381,7 +381,7 @@ async def test_a_deletion_that_is_finished_by_itself_later_is_no_more_denied(sit
     with monkeypatch.context() as patched:
         patched.setattr(erasure, "done", lambda *_: False)
         assert (await person.post(ERASE, action="erase", email="1")).status_code == 503
-    site.clock.later = timedelta(days=46)
+    await goes_by(site, timedelta(days=46))
     found = judged(await agent.status(asked))
     assert found["status"] == "fulfilled"
     assert "opted out" not in found["processing_details"], "which nobody said"
@@ -400,7 +400,7 @@ async def test_a_deletion_is_fulfilled_once_each_own_system_deleted_and_not_deni
         await person.enters()
         assert (await person.post(ERASE, action="erase", email="1")).status_code == 200
         for later in (timedelta(0), timedelta(days=46)):
-            site.clock.later = later
+            await goes_by(site, later)
             found = judged(await agent.status(asked))
             assert found["status"] == "in_progress"
             assert "user_verification_url" not in found
@@ -433,11 +433,24 @@ async def test_an_officer_who_looks_at_a_person_has_answered_nobody(site, agent)
 
 async def test_what_nobody_came_for_in_45_days_is_denied(site, agent):
     asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
-    site.clock.later = timedelta(days=45, minutes=-1)
+    await goes_by(site, timedelta(days=45, minutes=-1))
     assert judged(await agent.status(asked))["status"] == "in_progress"
-    site.clock.later = timedelta(days=45, minutes=1)
+    await goes_by(site, timedelta(days=45, hours=1, minutes=1))
     found = judged(await agent.status(asked))
     assert (found["status"], found["reason"]) == ("denied", "insuf_verification")
+
+
+@pytest.mark.parametrize("days", [46, 800])
+async def test_what_waits_outlives_one_entry_of_a_clock_that_was_ahead_and_so_does_what_is_settled(site, agent, days):
+    asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    settled = judged(await agent.send(agent.asks("sale:opt_out", **MINE)))["request_id"]
+    site.clock.later = timedelta(days=days)
+    await site.call("/v1/choices", choice="opt_out", identifiers=[named("email", email(2))])
+    for site.clock.later in (timedelta(days=days), timedelta(hours=2)):
+        await agent.set_up()
+        assert judged(await agent.status(asked))["status"] == "in_progress"
+        assert judged(await agent.status(settled))["status"] == "fulfilled"
+    assert await _denied(site, site.clock().year) == {}
 
 
 async def test_what_nobody_came_for_is_denied_in_the_report_once_and_what_somebody_came_for_is_not(site, agent):
@@ -446,7 +459,7 @@ async def test_what_nobody_came_for_is_denied_in_the_report_once_and_what_somebo
     taken_back = judged(await agent.send(agent.asks("deletion", email=email(2))))["request_id"]
     await agent.revoke(taken_back)
     year, before = site.clock().year, await _denied(site, site.clock().year)
-    site.clock.later = timedelta(days=46)
+    await goes_by(site, timedelta(days=46))
     for _ in range(2):
         assert judged(await agent.status(asked))["status"] == "denied"
     assert before == {}
@@ -488,7 +501,7 @@ def test_what_the_writer_does_for_one_request_does_not_look_at_all_that_wait(tmp
     asked = AgentRequest(
         "one", b"message", "access", 2, 0, RequestStatus.IN_PROGRESS, StatusReason.VERIFY, mailbox=b"somebody"
     )
-    requests, tx = AgentRequests(inside.secrets()), SimpleNamespace(db=db)
+    requests, tx = AgentRequests(inside.secrets()), SimpleNamespace(db=db, asked_once=lambda _: [(1,)])
     assert requests.expire(tx, 1) is False if act == "look" else requests.add(tx, asked, 2)
     db.set_progress_handler(None, 0)
     assert len(steps) < 20
@@ -500,7 +513,7 @@ async def test_of_many_that_are_over_at_once_the_writer_denies_some_at_a_time_an
     asked = [judged(await agent.send(agent.asks("access", email=email(n))))["request_id"] for n in range(1, 6)]
     year = site.clock().year
     monkeypatch.setattr(agent_requests, "OVER_AT_ONCE", 2)
-    site.clock.later = timedelta(days=46)
+    await goes_by(site, timedelta(days=46))
     assert judged(await agent.status(asked[-1]))["status"] == "denied"
     assert (await _denied(site, year))["access"][0] in {2, 3}  # nobody says which of one millisecond is the older
     assert {judged(await agent.status(each))["status"] for each in asked} == {"denied"}
@@ -509,6 +522,8 @@ async def test_of_many_that_are_over_at_once_the_writer_denies_some_at_a_time_an
 
 async def test_what_waits_ends_on_its_day_also_where_no_agent_is_listed_any_more(tmp_path, site, agent):
     asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    await goes_by(site, timedelta(days=46))
+    site.clock.later = timedelta(0)
     async with inside.application(
         tmp_path / "data", inside.settings(), clock=lambda: site.clock() + timedelta(days=46)
     ):
@@ -570,7 +585,7 @@ async def arrives(arrived):
 
 
 async def lets_45_days_pass(site):
-    site.clock.later = timedelta(days=46)
+    await goes_by(site, timedelta(days=46))
 
 
 @pytest.mark.parametrize(("passes", "status"), [(shows_it_to_the_person, "fulfilled"), (lets_45_days_pass, "denied")])

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support.agent import judged, listed, with_token
+from support.agent import goes_by, judged, listed, with_token
 from support.opting_in import standing
 from support.people import email, named
 
@@ -134,7 +134,7 @@ async def test_what_was_asked_for_a_former_holder_waits_and_ends_whatever_the_ne
         await does(site)
         assert await waits(agent, asked)
     assert not await waits(agent, own)
-    site.clock.later += timedelta(days=46)
+    await goes_by(site, site.clock.later + timedelta(days=46))
     assert judged(await agent.status(asked))["status"] == "denied"
 
 

@@ -17,7 +17,7 @@ recipient that a later notice named; silence approves nothing. What came back un
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,7 +39,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.store import ledger_needed
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import year_report
-from gateway.terms import ACCOUNT_BACKEND, Erasing, Manner, NoticeKind, Told
+from gateway.terms import ACCOUNT_BACKEND, CLOCKS_APART, Erasing, Manner, NoticeKind, Told
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import ProofStated, ProvedDoor
@@ -113,7 +113,7 @@ class Erasures(ProvedDoor):
 USE = "link"
 RELEASED = "number_released"
 UNCLEAR = "may be several people's: a number with its country code, or a digest of it as it is written then"
-AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
+AHEAD = CLOCKS_APART  # clocks differ; a link that starts later than that cannot carry a choice yet
 MaybeTime = wire.Time | None
 
 

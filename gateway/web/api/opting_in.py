@@ -15,14 +15,14 @@ from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.terms import CLOCKS_APART, ChoiceKind, DataClass, Purpose
 from gateway.web.api.choice_body import ChoiceSaid
 from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import Proofs
 
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
-AHEAD = timedelta(minutes=5)  # clocks differ; of an act by one that is further ahead nobody knows when it was
+AHEAD = CLOCKS_APART  # clocks differ; of an act by one that is further ahead nobody knows when it was
 SHA256_HEX = 64
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "

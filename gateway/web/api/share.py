@@ -43,7 +43,7 @@ from gateway.desk.disclosures import CHUNK
 from gateway.keys.api_keys import Credentials
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.lines import Line
-from gateway.terms import Answer
+from gateway.terms import CLOCKS_APART, Answer
 from gateway.web.api.streaming import streamed
 from gateway.web.shell import auth, wire
 from gateway.web.shell.metrics import Metrics
@@ -90,7 +90,7 @@ class Tally:
         return {"rows": self._rows, **waiting, **outcomes, **sums, **unread, **mark}
 
 
-AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
+AHEAD = CLOCKS_APART  # a row's time may be this far ahead (I29)
 LONGEST = 256 * 1024  # bytes of one row of a call without end: a row has 64 identifiers and a point
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a chunk is tried again while the ledger gives no answer
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job's name: no path, no person
