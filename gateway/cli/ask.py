@@ -90,7 +90,7 @@ def history(
         with contextlib.closing(house.vault()) as vault:
             whose = (data, subject.key, vault.keys, (subject.kind, subject.value))
             events = asyncio.run(of.events(*whose, until=until, now=now if for_person else None))
-        then = asyncio.run(house.consent.standings_at([subject], until)) if until else None
+        then = asyncio.run(house.consent.standings_at([subject], until, holders=for_person)) if until else None
     for event in events:
         click.echo(_line(event, as_json, texts=until is not None))
     if then is not None:
@@ -126,7 +126,7 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
     return f"{line}\n          shown: {shown.kind} {shown.version} ({shown.language})\n          | {text}"
 
 
-NOT_KNOWN = "not known: it rested on somebody who was forgotten since"
+NOT_KNOWN = "not known: it rested on somebody who was forgotten since, or was another holder's"
 FORGOTTEN = f"{NOT_KNOWN}, and is neither a yes nor a no"
 
 

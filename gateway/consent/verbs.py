@@ -540,14 +540,16 @@ class Consent:
         except LookupRefused:
             raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
 
-    async def standings_at(self, subjects: Sequence[Subject], moment: datetime) -> Rebuilt:
-        """What stood on record of these people at a moment; forms that may be somebody else's only deny. Raises
-        `StoreUnavailable`.
+    async def standings_at(self, subjects: Sequence[Subject], moment: datetime, *, holders: bool = False) -> Rebuilt:
+        """What stood on record of these people at a moment; forms that may be somebody else's only deny. `holders`: as
+        far as whoever proved control of these now may know it. Raises `StoreUnavailable`.
         """
         keys = [key for subject in subjects for key in subject.keys]
         looser = [key for subject in subjects for key in subject.looser]
         store = self._writer.store
-        found = await asyncio.to_thread(history.standings_at, store, keys, moment)
+        found = await asyncio.to_thread(history.standings_at, store, keys, moment, self.clock() if holders else None)
+        if found.forgotten == history.ANOTHERS:
+            return found
         beside = await asyncio.to_thread(history.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         forgotten = found.forgotten.joined(beside.forgotten) if beside else found.forgotten

@@ -33,7 +33,7 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.holders import last_before, own_outs_at, shown_since
+from gateway.ledger.acts.holders import held_since, last_before, own_outs_at, shown_since
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
@@ -244,6 +244,7 @@ class Forgotten(NamedTuple):
 
 
 NOT_FORGOTTEN = Forgotten()
+ANOTHERS = Forgotten(frozenset(CHOOSABLE), age=True, beside=True)  # nothing of it is theirs to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +260,15 @@ class Rebuilt:
     forgotten: Forgotten = NOT_FORGOTTEN
 
 
-def standings_at(store: Store, keys: Sequence[bytes], at: datetime) -> Rebuilt:
-    """Raises `StoreUnavailable` where the ledger cannot be read."""
+def standings_at(store: Store, keys: Sequence[bytes], at: datetime, holder: datetime | None = None) -> Rebuilt:
+    """Raises `StoreUnavailable` where the ledger cannot be read. `holder`: when whoever holds them is shown it, to whom
+    what stood of somebody who had a number or mailbox before is as unknown as what they said (R5).
+    """
     with ledger_snapshot(store) as db:
-        return rebuild(db, keys, milliseconds(at))
+        found = rebuild(db, keys, milliseconds(at))
+        if holder is None or all(held_since(db, key, milliseconds(holder)) <= found.position for key in keys):
+            return found
+        return Rebuilt(found.position, (), (), ANOTHERS)
 
 
 def position_at(db: sqlite3.Connection, now: int) -> int:

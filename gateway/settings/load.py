@@ -47,6 +47,7 @@ from gateway.settings.sections import (
 from gateway.settings.shapes import (
     Address,
     CalendarDay,
+    CasedName,
     CookieName,
     Country,
     FilePath,
@@ -271,7 +272,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     replicas: Replicas = Replicas()
     retention: Retention = Retention()
     witnesses: dict[Label, WitnessSettings] = {}
-    consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]] = {}
+    consent_tools: dict[Label, dict[CasedName, Literal["sale", "ads"]]] = {}
     ad_choices: AdChoicesSettings = AdChoicesSettings()
     law: LawSettings = LawSettings()
     places: PlaceSettings = PlaceSettings()

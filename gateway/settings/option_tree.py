@@ -71,6 +71,10 @@ class OptionSource:
         """Whether an option was said at all, even as its default is."""
         return bool(self.variable(path) or self._line(path))
 
+    def in_variables(self, path: OptionPath) -> OptionPath:
+        """What a variable says of a name, of the name itself or beneath it; nothing where none does."""
+        return next((said for said in self._variables if said[: len(path)] == path), ())
+
     def _variable_below(self, path: OptionPath) -> str:
         """Which variable alone said something of a table."""
         below = [name for said, name in self._variables.items() if said[: len(path)] == path]
@@ -236,7 +240,15 @@ def _names(hint: Any, value: Any, source: OptionSource, path: OptionPath) -> dic
     _prove_kind(hint, value, dict, path)
     for name in value:
         _leaf(of_name, name, (*path, name), said=False)
+        _prove_is_meant(of_name, name, source.in_variables((*path, name)))
     return {name: built(of_value, each, source, (*path, name)) for name, each in value.items()}
+
+
+def _prove_is_meant(of_name: Any, name: str, said: OptionPath) -> None:
+    """A variable's name is read in lower case, so that a consent tool's `C0002` would never be heard by it."""
+    shape = parts_of(of_name).shape
+    if said and shape is not None and shape.cased and name.lower() != name.upper():
+        raise NotShaped(said, "a variable's name has no capitals, by which this one is told apart", "it in config.toml")
 
 
 def _list(hint: Any, value: Any, source: OptionSource, path: OptionPath) -> tuple[Any, ...]:

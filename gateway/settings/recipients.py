@@ -60,7 +60,9 @@ Extension = Annotated[
 ]
 FrameworkDomain = Annotated[str, Shape(_is_framework_domain, "is no domain", '"vendor.example"', empty=True)]
 Kind = Annotated[str, Shape(matches(r"(id:)?[A-Za-z0-9_-]+"), "is no kind of identifier", '"gaid"')]
-FieldName = Annotated[str, Shape(matches(r"[^\W\d][\w.-]*"), "is no name of a field", '"ad_id"', longest=128)]
+FieldName = Annotated[
+    str, Shape(matches(r"[^\W\d][\w.-]*"), "is no name of a field", '"ad_id"', longest=128, cased=True)
+]
 # What a request of ours says otherwise, or what is not one receiver's.
 NO_CREDENTIAL = re.compile(
     "content-.*|accept.*|host|connection|transfer-encoding|te|upgrade|idempotency-key|webhook-.*|expect|date|via|cookie"

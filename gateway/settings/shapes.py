@@ -77,6 +77,7 @@ def unpaired(options: Struct, path: OptionPath, one: str, other: str) -> Iterato
 class Shape:
     """A text for which `holds` is true. `why`: what is said of one for which it is not. `empty`: it may be left open.
     `lines`: it may have several. `is_file`: it is the path of one, from the folder of the configuration that names it.
+    `cased`: it is somebody else's name, told apart by its capitals.
     """
 
     holds: Callable[[str], bool]
@@ -86,6 +87,7 @@ class Shape:
     lines: bool = False
     longest: int = LINE
     is_file: bool = False
+    cased: bool = False
 
     def wrong(self, text: str) -> str:
         """Why a text is not of this shape; empty where it is. It never repeats the text, which may be a secret."""
@@ -298,6 +300,7 @@ FILE = Shape(
 PLACE_SHAPE = Shape(_is_place, "is no place: ISO 3166-1, or ISO 3166-2 behind it", '"US-CA"', longest=6)
 
 Text = Annotated[str, TEXT]
+CasedName = Annotated[str, replace(TEXT, cased=True)]
 Paragraphs = Annotated[str, replace(STATED, lines=True, longest=PARAGRAPHS)]
 Stated = Annotated[str, STATED]
 Name = Annotated[str, replace(STATED, empty=False, write="what it is called")]

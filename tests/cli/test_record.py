@@ -203,3 +203,16 @@ def test_a_person_is_shown_nothing_from_before_a_number_was_given_back(run):
     run("link", "--released", *number)
     assert run("history", *number)[1].count("\n") == 2
     assert run("history", "--for-person", *number) == (1, "")
+
+
+def test_whoever_has_a_number_now_is_not_told_what_stood_before_it_was_given_back(run, folder):
+    """The office is."""
+    number, before = ("--phone", phone(1)), datetime.now(UTC) - timedelta(days=3)
+    with open_house(folder, inside.settings(), clock=lambda: before) as house:
+        subjects = house.consent.people.name([named("phone", phone(1))]).subjects
+        asyncio.run(house.consent.choose(subjects, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", before)))
+    run("link", "--released", *number)
+    day = ("--at", (before + timedelta(days=1)).strftime("%Y-%m-%d"))
+    assert "entries: opted_out: sale" in run("history", *day, *number)[1]
+    code, told = run("history", "--for-person", *day, *number)
+    assert (code, "opted_out" in told, NOT_KNOWN in told) == (1, False, True)

@@ -334,6 +334,22 @@ class TestTheEnvironment:
         ):
             over_example(None, {"GATEWAY_AGE__FLOOR": "young"})
 
+    @pytest.mark.parametrize(("variable", "value"), [
+        ("GATEWAY_CONSENT_TOOLS__ONETRUST__C0003", "ads"), ("GATEWAY_CONSENT_TOOLS__ONETRUST__c0003", "ads"),
+        ("GATEWAY_RECIPIENTS__TEEMO__FIELDS__AREA", "precise_geo"),
+        ("GATEWAY_RECIPIENTS__TEEMO__FIELDS__AREA__CLASS", "precise_geo"),
+    ])  # fmt: skip
+    def test_names_no_consent_tools_group_and_no_field_of_a_row_told_apart_by_its_capitals(self, file, variable, value):
+        """A lowercased `C0003` would be a group that no cookie has: whoever refused it would go unheard."""
+        mine = file('[consent_tools]\nonetrust = { C0002 = "ads" }\n[recipients.teemo.fields]\nArea = "coarse_geo"')
+        assert over_example(mine, {}).consent_tools["onetrust"] == {"C0002": "ads"}
+        with pytest.raises(SettingsRefused, match=rf"^{variable}: .*capitals.*; write it in config\.toml$"):
+            over_example(mine, {variable: value})
+
+    def test_names_a_group_that_has_no_letters(self):
+        named = over_example(None, {"GATEWAY_CONSENT_TOOLS__CONSENTMANAGER__3": "sale"})
+        assert named.consent_tools == {"consentmanager": {"3": "sale"}}
+
     def test_other_programs_variables_are_none_of_ours(self):
         assert over_example(
             None, {"PATH": "x", "GATEWAYS__AGE__FLOOR": "1", "XGATEWAY_AGE__FLOOR": "1"}

@@ -123,6 +123,30 @@ async def test_the_pack_of_a_day_has_what_stood_then_and_a_stranger_verifies_it_
     assert (sums.returncode, "FAILED" in sums.stdout) == (0, False), sums.stdout
 
 
+async def test_the_pack_of_a_day_tells_whoever_has_a_number_now_nothing_that_stood_of_who_had_it_then(folder):
+    """Of the day of the release on it is theirs."""
+    now, number = datetime.now(UTC), named("phone", phone(1))
+    no = {"choice": "opt_out", "identifiers": [number], "place": "US-CA", "source": "letter"}
+    sale, marketing = {"purposes": ["sale"]}, {"purposes": ["marketing_email"]}
+    gone = {"event": "number_released", "identifiers": [number]}
+    for back, path, said in ((5, "choices", no | sale), (3, "links", gone), (1, "choices", no | marketing)):
+        at = now - timedelta(days=back)
+        async with (
+            inside.application(folder, clock=lambda at=at: at) as app,
+            inside.client(app, **inside.DEV) as client,
+        ):
+            assert (await client.post(f"/v1/{path}", json=said)).is_success
+    cookie, told = await comes_in(folder), []
+    async with desk(folder) as client:
+        for back in (4, 2, 1):
+            day = (now - timedelta(days=back)).date().isoformat()
+            files = unpacked(await packed(folder, client, cookie, phone(1), as_of=day))
+            report = json.loads(files["report.json"])
+            states = report["standing"][0]["purposes"]
+            told.append((states["sale"], states["marketing_email"], len(report["entries"])))
+    assert told == [("unknown", "unknown", 0), ("opted_out", "none", 0), ("opted_out", "opted_out", 1)]
+
+
 def _summed(folder):
     command = ["sha256sum", "-c", "SHA256SUMS"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)

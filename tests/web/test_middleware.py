@@ -18,7 +18,7 @@ from gateway.consent.site import SiteAnswer
 from gateway.keys import api_keys
 from gateway.ledger.acts.links import Span
 from gateway.signals import adchoices
-from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
+from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.visitor import Visitors
 from gateway.web.site.middleware import ConsentMiddleware
@@ -242,6 +242,21 @@ async def test_where_nothing_is_remembered_gpc_is_honored_all_the_same(house):
     answer = await door.get(**GPC, **NAVIGATE)
     assert "set-cookie" not in answer.headers
     assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+async def test_a_no_that_a_cookie_remembers_lapses_by_no_setting(house):
+    """Each page of 400 days and more: the setting stops what is new, and takes back nothing that was said."""
+    door = Door(house, remember_gpc="off")
+    old = door.sealed(days_ago=31, denied=frozenset({Purpose.SALE}))
+    assert (
+        "set-cookie"
+        not in (await door.get(cookie=door.sealed(days_ago=29, denied=frozenset({Purpose.SALE})), **NAVIGATE)).headers
+    )
+    answer = await door.get(cookie=old, **GPC, **NAVIGATE)
+    renewed = door.opened(answer.headers["set-cookie"])
+    assert (renewed.day, renewed.value) == (today(), door.opened(old).value)
+    assert renewed.denied == {Purpose.SALE}  # the signal of now is honored and not remembered
+    assert "Max-Age=34560000" in answer.headers["set-cookie"]
 
 
 # --- what is written ---------------------------------------------------------------------------------------------

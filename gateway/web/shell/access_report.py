@@ -27,7 +27,9 @@ class ProvedBody(Struct):
 
 
 class StandingOfProved(Struct):
-    """What holds for it; `unknown` what rested, on an earlier day, on somebody who was forgotten since."""
+    """What holds for it; `unknown` what rested, on an earlier day, on somebody who was forgotten since, or was of
+    whoever had the number or mailbox then.
+    """
 
     type: str
     purposes: dict[str, str]
@@ -138,7 +140,7 @@ async def report_of(
 
 async def _standing(consent: Consent, subject: Subject, until: datetime | None) -> StandingOfProved:
     if until:
-        rebuilt = await consent.standings_at([subject], until)
+        rebuilt = await consent.standings_at([subject], until, holders=True)
         return StandingOfProved(subject.kind, said_by(rebuilt.standings, CHOOSABLE, rebuilt.forgotten.purposes))
     return StandingOfProved(subject.kind, consent.checks.read_back([subject], CHOOSABLE))
 

@@ -30,6 +30,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.proof import receipt
 from gateway.ledger.proof.receipt import Opening
 from gateway.signals.heard import Heard
+from gateway.terms import Purpose
 
 Jar = Iterable[tuple[str, str]]  # the names and values of a request's cookies
 BROWSER_COOKIE = "__Host-gateway"
@@ -47,14 +48,15 @@ def day(now: datetime) -> int:
 
 
 def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> bool:
-    """Whether there is anything to remember that the browser's cookie does not say."""
-    if old is not None and old.lost:
-        return True
-    if how == "off":
-        return False
+    """Whether there is anything to remember that the browser's cookie does not say, or will soon not say any more."""
     if old is None:
-        return bool(heard.remembered) or (how == "id" and heard.has_states)
-    return today - old.day >= RENEW_DAYS or not heard.remembered <= old.denied
+        return how != "off" and (bool(heard.remembered) or (how == "id" and heard.has_states))
+    return old.lost or today - old.day >= RENEW_DAYS or not _learnt(heard, how) <= old.denied
+
+
+def _learnt(heard: Heard, how: str) -> frozenset[Purpose]:
+    """What a request adds to a cookie, for both. `off` stops that alone: a no that a cookie says already stays."""
+    return frozenset() if how == "off" else heard.remembered
 
 
 def remembering(
@@ -69,9 +71,8 @@ def remembering(
     """
     if not is_due(old, heard, how, today):
         return None
-    purposes = heard.remembered
     fresh = seals.NO_ID if how == "flag" else seals.new_browser()
-    denied = (old.denied if old else frozenset()) | purposes
+    denied = (old.denied if old else frozenset()) | _learnt(heard, how)
     known = old and not (old.lost and old.browser == seals.NO_ID)
     if old and known:
         return set_browser_cookie(keys, replace(old, day=today, denied=denied, lost=False))
