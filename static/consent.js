@@ -318,8 +318,8 @@
   document.addEventListener("click", clicked);
   const again = () => turns === answeredTurn && listen();
   const back = () => {
-    if (turns !== answeredTurn) return;
-    unsettle(); // what was answered is of before
+    if (dialog) return;
+    unsettle(); // what was answered or is under way is of before
     listen();
   };
   addEventListener("gateway-ask", again); // before an auction

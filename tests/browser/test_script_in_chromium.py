@@ -400,3 +400,25 @@ def test_a_no_of_ours_is_told_behind_a_tools_yes_and_taken_back_by_ourselves(cac
     assert asked_again(page) == ["denied", "denied", "denied"]
     page.unroute("**/privacy-choices/status")
     assert asked_again(page) == ["granted", "granted", "granted"]
+
+
+@pytest.mark.parametrize("comes_back", [BACK, "document.dispatchEvent(new Event('visibilitychange'))"])
+def test_an_answer_that_was_under_way_is_of_before_whoever_comes_back_is_asked_for_anew(cached, comes_back):
+    """The no came in another tab, behind that answer."""
+    free, out = ({"strings": each.for_page()} for each in (FREE, HEARD))
+    asked = []
+
+    def held(route):
+        asked.append(route)
+
+    page = cached(html(STUB + GOOGLE + SCRIPT), gateway=held, init=PATIENT)
+    assert comes_to(lambda: page.evaluate("1") and len(asked), 1, 10) == 1
+    page.evaluate(f"() => {{ {comes_back} }}")
+    assert comes_to(lambda: page.evaluate("1") and len(asked), 2, 10) == 2
+    asked[0].fulfill(json=free)
+    page.wait_for_timeout(200)
+    assert page.evaluate(PING)["signalStatus"] == "not ready"
+    asked[1].fulfill(json=out)
+    page.wait_for_function(LOADED)
+    assert page.evaluate(PING)["gppString"] == HEARD.gpp
+    assert page.evaluate("() => dataLayer.every((said) => said[2].ad_storage === 'denied')")
