@@ -1,20 +1,21 @@
 // The page's own script. It tells the gateway what only script sees (navigator.globalPrivacyControl, what a consent tool
-// on this page answers), shows what holds, opens the choices in a dialog, and answers ad scripts: __gpp (CMP API 1.1),
+// on this page says), shows what holds, opens the choices in a dialog, and answers ad scripts: __gpp (CMP API 1.1),
 // __uspapi, Google's consent mode. It reads nothing else of the page or the person, and can only tighten: while the
 // gateway has not answered within 400 ms, or answers nonsense, everybody counts as opted out. Pages work without it.
 // <script src="/privacy-choices/consent.js" async></script>, after the inline stub of `gateway recipe page`
 (() => {
   "use strict";
-  const DEADLINE = 400; // milliseconds that an ad script waits for the gateway (I11)
-  const ANSWER_WAIT = 10_000; // milliseconds until an answer is given up
-  const FORM_WAIT = 20_000; // milliseconds until a choice without an answer is shown again
+  const DEADLINE = 400; // ms that an ad script waits for the gateway (I11)
+  const ANSWER_WAIT = 10_000; // ms until an answer is given up
+  const FORM_WAIT = 20_000; // ms until a choice without an answer is shown again
   const ROOM = "privacy-choices/";
   const FROM = document.currentScript?.src || location + "";
-  const HOME = new URL(FROM.match(`.*/${ROOM}`)?.[0] || "/" + ROOM, FROM); // below a prefix of the site's, as this script is
+  const HOME = new URL(FROM.match(`.*/${ROOM}`)?.[0] || "/" + ROOM, FROM); // below a prefix, as this script is
   // What is said of everybody while nobody has answered: gateway/choice/downstream.py, opted_out, and its sections.
   const OUT = {"gpp":"DBABLA~CVVVAAEAAACA.QA","gpp_sid":[7],"us_privacy":"1YYN","consent_mode":{"ad_storage":"denied","ad_user_data":"denied","ad_personalization":"denied"},"parsed":{"usnat":[{"Version":2,"SharingNotice":1,"SaleOptOutNotice":1,"SharingOptOutNotice":1,"TargetedAdvertisingOptOutNotice":1,"SensitiveDataProcessingOptOutNotice":1,"SensitiveDataLimitUseNotice":1,"SaleOptOut":1,"SharingOptOut":1,"TargetedAdvertisingOptOut":1,"SensitiveDataProcessing":[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0],"KnownChildSensitiveDataConsents":[0,0,0],"PersonalDataConsents":0,"MspaCoveredTransaction":2,"MspaOptOutOptionMode":0,"MspaServiceProviderMode":0},{"GpcSegmentType":1,"Gpc":false}]}};
   const STATES = "ca va co ut ct fl mt or tx de ia ne nh nj tn mn".split(" ");
   const APIS = ["7:usnat", ...STATES.map((state, at) => `${at + 8}:us${state}`)];
+  const { parse, stringify } = JSON;
   const NAMES = ["__gpp", "__uspapi"];
   const CHOICES = ["opt_out", "limit", "ticked"]; // what the buttons of our forms say that opt out
 
@@ -53,6 +54,8 @@
     emit(name, value);
     if (value === "ready") flush();
   };
+  const isReady = () => ping.signalStatus === "ready";
+  const unsettle = () => set("signalStatus", "not ready");
   const flush = () => {
     for (const callback of waiting.splice(0)) safely(callback, { version: 1, uspString: ping.uspString }, true);
   };
@@ -80,14 +83,14 @@
     __uspapi: (command, version, callback) => {
       if (command !== "getUSPData" || typeof callback !== "function") return;
       waiting.push(callback);
-      if (ping.signalStatus === "ready") flush();
+      if (isReady()) flush();
     },
   };
   const answerFrames = ({ data, source }) => {
     const text = typeof data === "string";
     let said = data;
     try {
-      if (text) said = JSON.parse(data);
+      if (text) said = parse(data);
     } catch {
       return; // not for us
     }
@@ -96,7 +99,7 @@
       if (!call || !(text || here.includes(name))) continue; // objects the stub answers
       const reply = (returnValue, success) => {
         const answer = { [`${name}Return`]: { returnValue, success, callId: call.callId } };
-        source.postMessage(text ? JSON.stringify(answer) : answer, "*");
+        source.postMessage(text ? stringify(answer) : answer, "*");
       };
       window[name](call.command, ...(name === "__gpp" ? [reply, call.parameter] : [call.version, reply]));
     }
@@ -105,12 +108,12 @@
     if (stub === "__gpp") window.__gpp("ping", (live) => (ping = live));
     for (const id of Object.keys(listeners)) {
       if (id > 0) continue;
-      if (ping.signalStatus !== "ready") waiting.push(listeners[id]);
+      if (!isReady()) waiting.push(listeners[id]);
       delete listeners[id];
     }
     listeners[0] = (told) => told.data === "ready" && flush(); // the stub's deadline
     Object.assign(ping, { cmpDisplayStatus: "hidden", supportedAPIs: APIS, cmpId: 1 });
-    if (ping.signalStatus !== "ready") say(OUT);
+    if (!isReady()) say(OUT);
     for (const name of ours) {
       window[name] = APIS_OF[name];
       window[name].l = listeners;
@@ -120,9 +123,9 @@
     set("cmpStatus", "loaded");
   };
   const say = ({ gpp, gpp_sid, us_privacy, parsed }) => {
-    const sections = gpp_sid.filter((id) => id > 0);
-    const told = { gppString: gpp, applicableSections: gpp_sid, sectionList: sections, uspString: us_privacy };
-    Object.assign(ping, told, { parsedSections: { __proto__: null, ...parsed } });
+    const sectionList = gpp_sid.filter((id) => id > 0);
+    const parsedSections = { __proto__: null, ...parsed };
+    Object.assign(ping, { gppString: gpp, applicableSections: gpp_sid, sectionList, uspString: us_privacy, parsedSections });
   };
 
   // --- what the gateway answers ---
@@ -134,7 +137,7 @@
   };
   const settle = (strings) => {
     const changed = ping.gppString !== strings.gpp;
-    if (changed) set("signalStatus", "not ready");
+    if (changed) unsettle();
     set("cmpDisplayStatus", "hidden");
     say(strings);
     if (changed) for (const prefix of Object.keys(strings.parsed)) emit("sectionChange", prefix);
@@ -142,22 +145,26 @@
     tellGoogle(strings.consent_mode);
   };
   const tellGoogle = (mode) => {
-    const word = JSON.stringify(mode);
-    if (!window.dataLayer || !mode || (word === toldGoogle && !word.includes("denied"))) return; // a tool's no since then stands
+    if (!window.dataLayer || !mode) return;
+    const updates = Array.from(dataLayer, (each) => each?.[1] === "update" && !each.ours && each[2]);
+    const theirs = Object.assign({}, ...updates); // a tool's: no yes of ours goes over its no
+    const word = stringify(mode, (type, said) => (theirs[type] === "denied" ? "denied" : said));
+    if (word === toldGoogle && !/den/.test(word)) return; // nor over one said since in another way
     toldGoogle = word;
-    google("consent", "update", mode);
+    google("consent", "update", parse(word));
   };
   function google() {
-    window.dataLayer.push(arguments); // an arguments object is what Google's tags read
+    arguments.ours = 1; // as in static/tools.js
+    dataLayer.push(arguments); // an arguments object is what Google's tags read
   }
-  const heard = {}; // what only script sees; it is said with each question, for a browser may keep no cookie
+  const heard = {}; // what only script sees, said with each question, for a browser may keep no cookie
   const ask = () => {
     if (dialog) return; // its end asks
     const turn = ++turns;
     const asked = performance.now();
     if (navigator.globalPrivacyControl === true) heard.gpc = true;
     const said = Object.keys(heard).length;
-    const body = JSON.stringify(heard);
+    const body = stringify(heard);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
       const known = sound(body);
@@ -172,10 +179,10 @@
       if (!enforced) shown(true); // nothing is said to be honored on a page whose tags go on
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
-      if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
+      if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: { ...body, asked } }));
     };
-    setTimeout(() => dialog || ping.signalStatus === "ready" || settle(OUT), DEADLINE);
+    setTimeout(() => dialog || isReady() || settle(OUT), DEADLINE);
     const signal = AbortSignal.timeout?.(ANSWER_WAIT);
     fetch(HOME + (said ? "observe" : "status"), { credentials: "include", signal, ...(said && post) })
       .then((response) => (response.ok ? response.json() : null))
@@ -188,9 +195,9 @@
   const listen = () => {
     let asked = false;
     const told = (said) => {
-      const before = JSON.stringify(heard);
+      const before = stringify(heard);
       Object.assign(heard, said);
-      if (asked && JSON.stringify(heard) !== before) ask();
+      if (asked && stringify(heard) !== before) ask();
     };
     const pinged = (answer) => {
       const { signalStatus, gppString: gpp, applicableSections: sections } = answer || {};
@@ -220,7 +227,7 @@
         continue;
       }
       const toggle = make("input", { type: "checkbox", checked: true, role: "switch", ariaReadOnly: "true" });
-      toggle.onclick = () => false; // it shows what holds and changes nothing
+      toggle.onclick = () => false; // it shows what holds
       const label = make("label");
       label.append(toggle, " ", display);
       place.replaceChildren(partly ? display : label); // no switch stands at "on" where a part was allowed again
@@ -230,7 +237,7 @@
   const open = (link) => {
     dialog ??= made(link); // or a choice of before is on its way in it
     turns += 1; // an answer that is under way is asked for again at the end
-    set("signalStatus", "not ready");
+    unsettle();
     set("cmpDisplayStatus", "visible");
     dialog.showModal();
   };
@@ -246,7 +253,7 @@
     let sent = false; // a choice goes to its end, closed or not, and is shown again unless that is its confirmation
     let seen; // the page in the frame that is listened to
     const look = () => {
-      const inside = frame.contentDocument; // our own page, of this origin; null: the browser's, of an error
+      const inside = frame.contentDocument; // null: the browser's own, of an error
       if (inside === seen) return;
       seen = inside;
       const confirmed = /^[^?#]*privacy-choices\/done\/(?!.*unread=)/.test(inside?.location);
@@ -311,8 +318,8 @@
   document.addEventListener("click", clicked);
   const again = () => turns === answeredTurn && listen();
   const back = () => {
-    if (turns !== answeredTurn) return;
-    set("signalStatus", "not ready"); // what was answered is of before
+    if (dialog) return;
+    unsettle(); // what was answered or is under way is of before
     listen();
   };
   addEventListener("gateway-ask", again); // before an auction

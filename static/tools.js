@@ -17,7 +17,8 @@ const insist = (says_yes, call) => {
   }
 };
 function google() {
-  window.dataLayer.push(arguments); // an arguments object is what Google's tags read
+  arguments.ours = 1; // and no tool's: static/consent.js may take it back
+  dataLayer.push(arguments); // an arguments object is what Google's tags read
 }
 const queued = (name, entry) => {
   if (!window[name]) window[name] = [];

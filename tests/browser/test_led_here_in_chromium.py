@@ -30,9 +30,9 @@ def running(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def bank(leads_to: str):
+def bank(leads_to: str, shows: str = ""):
     """A page of another site, `localhost`, whose form is sent by itself: its address."""
-    page = f'<body><form method="post" action="{leads_to}"></form>{SENDS if leads_to else ""}'.encode()
+    page = f'<body><form method="post" action="{leads_to}"></form>{SENDS if leads_to else ""}{shows}'.encode()
 
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -49,6 +49,13 @@ def bank(leads_to: str):
     yield f"http://localhost:{server.server_port}/"
     server.shutdown()
     server.server_close()
+
+
+@contextlib.contextmanager
+def newspaper(frames: str):
+    """A page of another site, `localhost`, with one of ours in a frame and a link to it: its address."""
+    with bank("", f'<iframe src="{frames}"></iframe><a href="{frames}">there</a>') as address:
+        yield address
 
 
 def led(page, running):
@@ -94,3 +101,36 @@ def test_a_no_on_another_origin_of_ours_is_kept_over_it_and_says_no_to_everythin
             told = page.goto(f"{running.url}/privacy-choices/status").json()
             context.close()
     assert {told["purposes"][name] for name in ALL_PURPOSES} == {"opted_out"}
+
+
+STATUS = """() => fetch("/privacy-choices/status", {credentials: "include"}).then((answer) => answer.json())"""
+
+
+def test_our_site_in_another_sites_frame_is_told_no_and_at_the_top_it_knows_its_visitor(chromium, running):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{running.url}/privacy-choices")
+    page.get_by_role("switch", name="Opt out on this browser", exact=True).click()
+    page.wait_for_url("**/done/**")
+    with newspaper(f"{running.url}/demo") as address:
+        with page.expect_request(lambda asked: asked.url.endswith("/demo")) as found:
+            page.goto(address)
+        sent = found.value.all_headers()
+        assert (sent["sec-fetch-dest"], BROWSER_COOKIE in sent.get("cookie", "")) == ("iframe", False), "the case"
+        [frame] = [each for each in page.frames if each.url.endswith("/demo")]
+        assert frame.evaluate(STATUS)["strings"]["us_privacy"] == "1YYN"
+        page.get_by_role("link", name="there").click()
+        page.wait_for_url("**/demo")
+        assert page.evaluate(STATUS)["status"] == "opted_out"
+    context.close()
+
+
+def test_who_never_said_anything_and_comes_by_a_link_of_another_site_is_answered_as_before(chromium, running):
+    context = chromium.new_context()
+    page = context.new_page()
+    with newspaper(f"{running.url}/demo") as address:
+        page.goto(address)
+        page.get_by_role("link", name="there").click()
+        page.wait_for_url("**/demo")
+        assert page.evaluate(STATUS)["purposes"]["sale"] == "none"
+    context.close()

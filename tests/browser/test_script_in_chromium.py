@@ -361,3 +361,64 @@ def test_whoever_comes_back_to_a_page_is_out_until_the_gateway_answers_anew(cach
     assert page.evaluate(PING)["gppString"] == opted_out().gpp
     assert page.evaluate(USP)[0]["uspString"] == "1YYN"
     assert page.evaluate("() => dataLayer.at(-1)[2].ad_storage") == "denied"
+
+
+# --- consent mode beside a tool that speaks it ----------------------------------------------------------------------
+
+GTAG = "{ const gtag = function () { dataLayer.push(arguments) }; gtag('consent', %s) }"
+NO_OF_A_TOOL = GTAG % "'update', {ad_storage: 'denied', ad_user_data: 'denied'}"
+YES_OF_A_TOOL = GTAG % "'update', {ad_storage: 'granted', ad_user_data: 'granted'}"
+LAST = "() => Object.values(dataLayer.at(-1)[2])"
+
+
+def asked_again(page):
+    """What Google's tags are told by a page that its person comes back to, late, and where nothing is denied now."""
+    before = page.evaluate(f"() => {{ lapse(); {BACK}; lapse(); return dataLayer.length }}")
+    page.wait_for_function("(before) => dataLayer.length > before", arg=before)
+    return page.evaluate(LAST)
+
+
+def test_no_yes_of_ours_goes_over_a_tools_no_of_before_it(cached):
+    page = cached(html(STUB + GOOGLE + f"<script>{NO_OF_A_TOOL}</script>" + SCRIPT))
+    page.wait_for_function(LOADED)
+    assert page.evaluate(LAST) == ["denied", "denied", "granted"]
+
+
+def test_no_yes_of_ours_goes_over_a_tools_no_that_came_meanwhile(cached):
+    page = cached(html(STUB + GOOGLE + SCRIPT))
+    page.wait_for_function(GRANTED)
+    page.evaluate(f"() => {NO_OF_A_TOOL}")
+    assert asked_again(page) == ["denied", "denied", "granted"]
+    page.evaluate(f"() => {YES_OF_A_TOOL}")
+    assert asked_again(page) == ["granted", "granted", "granted"], "the tool itself took it back"
+
+
+def test_a_no_of_ours_is_told_behind_a_tools_yes_and_taken_back_by_ourselves(cached):
+    page = cached(html(STUB + GOOGLE + f"<script>{YES_OF_A_TOOL}</script>" + SCRIPT))
+    page.wait_for_function(GRANTED)
+    page.route("**/privacy-choices/status", stopped)
+    assert asked_again(page) == ["denied", "denied", "denied"]
+    page.unroute("**/privacy-choices/status")
+    assert asked_again(page) == ["granted", "granted", "granted"]
+
+
+@pytest.mark.parametrize("comes_back", [BACK, "document.dispatchEvent(new Event('visibilitychange'))"])
+def test_an_answer_that_was_under_way_is_of_before_whoever_comes_back_is_asked_for_anew(cached, comes_back):
+    """The no came in another tab, behind that answer."""
+    free, out = ({"strings": each.for_page()} for each in (FREE, HEARD))
+    asked = []
+
+    def held(route):
+        asked.append(route)
+
+    page = cached(html(STUB + GOOGLE + SCRIPT), gateway=held, init=PATIENT)
+    assert comes_to(lambda: page.evaluate("1") and len(asked), 1, 10) == 1
+    page.evaluate(f"() => {{ {comes_back} }}")
+    assert comes_to(lambda: page.evaluate("1") and len(asked), 2, 10) == 2
+    asked[0].fulfill(json=free)
+    page.wait_for_timeout(200)
+    assert page.evaluate(PING)["signalStatus"] == "not ready"
+    asked[1].fulfill(json=out)
+    page.wait_for_function(LOADED)
+    assert page.evaluate(PING)["gppString"] == HEARD.gpp
+    assert page.evaluate("() => dataLayer.every((said) => said[2].ad_storage === 'denied')")

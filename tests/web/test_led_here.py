@@ -63,6 +63,55 @@ async def test_a_signal_that_comes_with_it_sets_no_cookie_over_one_that_says_mor
     assert door.site.consent.startswith(ALL_NO)
 
 
+# --- in another site's frame ------------------------------------------------------------------------------------------
+
+# As Chromium sends it, and a browser without Sec-Fetch-Storage-Access.
+FRAME = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+FRAMED = [
+    FRAME,
+    {**FRAME, "Sec-Fetch-Dest": "object"},
+    *({**FRAME, "Sec-Fetch-Storage-Access": word} for word in ("none", "inactive", "active")),
+    {**FRAME, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Storage-Access": "none"},  # a link on the page in the frame
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Storage-Access": "none"},
+]
+UNFRAMED = [
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},  # a link at the top
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},  # our dialog
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image", "Sec-Fetch-Storage-Access": "none"},
+]
+
+
+@pytest.mark.parametrize("framed", FRAMED)
+async def test_whoever_is_in_another_sites_frame_may_have_opted_out_by_a_cookie_that_stayed_away(door, framed):
+    for _ in range(2):
+        answer = await door.send(sent(framed))
+        assert door.site.consent == f"{ALL_NO}, status=unknown"
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "private" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("headers", UNFRAMED)
+async def test_a_link_from_another_site_and_a_frame_of_our_own_are_answered_as_before(door, headers):
+    await door.send(sent(headers))
+    assert door.site.consent.endswith("status=none")
+
+
+async def test_in_a_frame_a_cookie_that_did_come_and_a_signal_for_everything_are_heard(door):
+    await door.send([("Cookie", door.sealed()), *FRAME.items()])
+    assert door.site.consent.endswith("status=honored")
+    await door.send([("Sec-GPC", "1"), *FRAME.items()])
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+@pytest.mark.parametrize("framed", [each for each in FRAMED if each["Sec-Fetch-Site"] == "same-origin"])
+async def test_the_pages_script_in_such_a_frame_is_told_no(site, framed):
+    async with inside.client(site, **framed) as browser:
+        asked = [await browser.get("/privacy-choices/status"), await browser.post("/privacy-choices/observe", json={})]
+    for told in [answer.json() for answer in asked]:
+        assert {told["purposes"][name] for name in ("sale", "sharing", "targeted_ads")} == {"unknown"}
+        assert (told["strings"]["us_privacy"], told["ad_token"]) == ("1YYN", None)
+
+
 # --- our own form, posted from another origin of the operator's -------------------------------------------------------
 
 

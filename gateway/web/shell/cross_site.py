@@ -16,6 +16,7 @@ from starlette.types import Scope
 # With these a page that another site leads to comes with our cookies, which are lax (SameSite; RFC 6265bis 5.6.7.1).
 BRINGING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 NAVIGATION = "navigate"
+FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 
 
 def is_own(headers: Mapping[str, str], origins: Collection[str] = (), *, token_valid: bool = False) -> bool:
@@ -63,6 +64,22 @@ def brings_no_cookies(scope: Scope) -> bool:
     if site is not None:
         return site == "cross-site" and headers.get("sec-fetch-mode", NAVIGATION) == NAVIGATION
     return origin not in {"", "null"} and not _is_host(origin, headers)  # of our own pages old browsers say `null`, too
+
+
+def is_framed_elsewhere(scope: Scope) -> bool:
+    """Whether this is a page of the site in another site's frame, or what such a page asks for: a browser keeps our lax
+    cookie out of both. Of the latter browsers tell by `Sec-Fetch-Storage-Access` alone, whatever it says, and not all
+    do; it comes with a picture on another site's page, too, which is nobody's page here. Never a page at the top.
+    """
+    site = dest = access = b""
+    for name, value in scope["headers"]:
+        if name == b"sec-fetch-site":
+            site = value
+        elif name == b"sec-fetch-dest":
+            dest = value
+        elif name == b"sec-fetch-storage-access":
+            access = value
+    return dest in FRAMES if site == b"cross-site" else bool(access)
 
 
 def leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:

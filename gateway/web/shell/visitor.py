@@ -25,7 +25,7 @@ from gateway.signals.hear import SILENT
 from gateway.signals.heard import OWS, Heard
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose
 from gateway.web.shell import header_names
-from gateway.web.shell.cross_site import brings_no_cookies
+from gateway.web.shell.cross_site import brings_no_cookies, is_framed_elsewhere
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
 ACCOUNT_COOKIE = "gateway-account"
@@ -115,6 +115,15 @@ class Visitors:
         visitor = self._read(scope)
         if visitor.cookie is None and brings_no_cookies(scope):
             return replace(visitor, unclear=True, nobody=False, hidden=True)
+        return visitor
+
+    def on_site(self, scope: Scope) -> Visitor:
+        """The same for the site's doors. In another site's frame whoever opted out comes without our cookie, too; who
+        says no to everything there is heard as ever. Our own pages ask nothing of it: they tell what they are told.
+        """
+        visitor = self.read(scope)
+        if visitor.cookie is None and is_framed_elsewhere(scope) and not visitor.heard.denied >= FULL:
+            return replace(visitor, unclear=True, nobody=False)
         return visitor
 
     def _read(self, scope: Scope) -> Visitor:

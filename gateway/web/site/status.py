@@ -109,7 +109,7 @@ class Status:
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/status`"""
-        visitor = self._visitors.read(request.scope)
+        visitor = self._visitors.on_site(request.scope)
         self._metrics.heard("status", visitor.heard)
         return await self._answer(request, visitor)
 
@@ -121,7 +121,7 @@ class Status:
         body = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
         members = wire.as_object(body, "an observation")
         said = hear.from_script({n: v for n, v in members.items() if n in FROM_SCRIPT}, self._consent.checks.hearing)
-        visitor = self._visitors.read(request.scope)
+        visitor = self._visitors.on_site(request.scope)
         visitor = replace(visitor, heard=said.beside(visitor.heard).without_endings())
         self._metrics.heard("script", said)
         return await self._answer(request, visitor)

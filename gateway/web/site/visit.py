@@ -147,7 +147,7 @@ class Visits:
         """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
         changes something it is written down; mostly nothing.
         """
-        visitor = self._visitors.read(scope)
+        visitor = self._visitors.on_site(scope)
         if visitor.nobody:
             visit, news = self._nobody(visitor), None
         else:
@@ -171,7 +171,7 @@ class Visits:
         news = self._news(visitor, site, subjects)
         visit = self._visit(visitor, site, scope)
         # Kept only where hearing the same once more would write and set nothing.
-        fleeting = news or visit.cookie or visitor.malformed or visitor.hidden
+        fleeting = news or visit.cookie or visitor.malformed or visitor.unclear
         if version is not None and not fleeting and len(self._visits) < KEPT:
             self._visits[id(visitor)] = (visitor, visit)
         return visit, self._written(news, scope) if news else None
