@@ -199,11 +199,12 @@ class Doors:
         cpni, since = self.settings.cpni.module, self.settings.gpc.last_update
         steps = Steps(self.house.consent, self.visitors, self.house.codes, self.dev, cpni)
         acts = Acts(steps, self.metrics, own)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, own, acts.take, since)
+        visits = self._visits(self.options())
+        pages = Pages(self.house.consent, self.visitors, self.metrics, own, acts.take, since, visits.remember)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(
-            self.house.consent, self.visitors, self.metrics, self._visits(self.options()),
+            self.house.consent, self.visitors, self.metrics, visits,
             folder=self.folder, origins=own, frictionless=site.mode != "link",
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)

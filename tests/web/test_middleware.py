@@ -612,8 +612,10 @@ async def test_an_operator_may_have_the_site_told_by_header_what_is_on_record_an
     for _ in range(2):
         await door.get(cookie=known, **GPC)
         assert door.site.got("sec-gpc") == ["1"]  # its own, and not twice
-    await door.get(cookie=known)
-    assert door.site.got("sec-gpc") == ["1"]
+    for other in ([], [("Sec-GPC", "0")], [("Sec-GPC", "0"), ("sec-gpc", "?1")], [("Sec_GPC", "0")]):
+        await door.send(other, cookie=known)
+        assert door.site.got("sec-gpc") == ["1"], "in place of what was said instead"
+        assert door.site.got("sec_gpc") == []
 
 
 @pytest.mark.parametrize("header", ["X-AdChoices", "Cookie2"])

@@ -65,6 +65,18 @@ async def test_a_signed_in_person_types_nothing_and_the_account_is_opted_out_wit
     assert "The opt-out was made on this browser" not in after.text
 
 
+@pytest.mark.parametrize("path", [PATH, f"{PATH}?reach=1"])
+async def test_gpc_on_our_own_page_opts_a_signed_in_person_out_as_on_any_other_page(client, keyed, signed, path):
+    link = {"account": "a1", "identifiers": [named("email", email(7))]}
+    assert (await keyed.post("/v1/links", json=link)).status_code == 201
+    check = {"identifiers": [named("email", email(7))], "recipient": "teemo", "place": "US-CA"}
+    await client.get(path, headers=signed)
+    assert (await keyed.post("/v1/check", json=check)).json()["reason"] != "opted_out"
+    await client.get(path, headers={**signed, "Sec-GPC": "1"})
+    assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
+    assert "Opt-Out Request Honored" in (await client.get(PATH, headers=signed)).text, "without the signal, too"
+
+
 async def test_nobody_else_sees_what_holds_for_the_account(client, signed):
     await done(client, OUT, **signed)
     shown = (await client.get(PATH)).text

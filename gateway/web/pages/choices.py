@@ -11,10 +11,12 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from gateway.consent.site import Word
+from gateway.consent.site import Site, Word
 from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
@@ -34,6 +36,7 @@ OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))
 Acting = Callable[[Request, ChoicesForm], Awaitable[Response]]
+Remembering = Callable[[Visitor, Site, list[Subject], Scope], Awaitable[None]]  # `Visits.remember`
 FIELDS = (*NAMING, "country", "state", "purpose")  # what it has to fill in
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
@@ -54,7 +57,9 @@ class GpcStatement(Struct):
 
 
 class Pages:
-    """The public pages. Holds no state of anybody. `opts_in`: takes a form that does."""
+    """The public pages. Holds no state of anybody. `opts_in`: takes a form that does; `remember`: writes a signal's
+    no, as any page of the site does.
+    """
 
     def __init__(
         self,
@@ -64,12 +69,14 @@ class Pages:
         origins: Collection[str],
         opts_in: Acting,
         gpc_since: date | None,
+        remember: Remembering,
     ) -> None:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
         self._gpc_since = gpc_since
         self._opts_in = opts_in
+        self._remember = remember
         self._out = OptingOut(consent, visitors, metrics, origins, page.CHOICES_NOTICE)
         self._files = {name: page.static(name) for name in STATIC}
 
@@ -121,6 +128,9 @@ class Pages:
         """The page of the switch; or what reaches further, where a link asked for it or the form had some of it."""
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
+        subjects = self._visitors.subjects(visitor)
+        if visitor.heard.remembered:  # whoever signs in on a browser that is out is asked whether the account is to be
+            await self._remember(visitor, self._visitors.site(visitor, subjects), subjects, request.scope)
         given = any(getattr(said, each) for each in FIELDS)
         further = REACH in request.query_params or said.action == TICKED or given
         response = page.show_page(

@@ -2,8 +2,8 @@
 `app.service` puts it before the operator's application.
 
 Inbound `Gateway-*` names are removed, whatever their spelling (`_` counts as `-`: PHP and WSGI cannot tell them apart),
-and ours are set, every key always present. The sealed cookies never reach the site. `Sec-GPC` goes on unchanged (L6).
-Streaming bodies pass untouched.
+and ours are set, every key always present. The sealed cookies never reach the site. `Sec-GPC: 1` goes on unchanged
+(L6). Streaming bodies pass untouched.
 """
 
 from collections.abc import Awaitable
@@ -53,9 +53,9 @@ class ConsentMiddleware:
             headers = _clean(headers)
         told_id = "request_id" in state and visit is not EVERYBODYS  # a page of everybody's is of no one request
         request = (header_names.REQUEST_ID, state["request_id"].encode() if told_id else b"")
+        if visit.adds_gpc:  # in place of what the browser said instead: a site may read the first of two
+            headers = [*(header for header in headers if header[0].replace(b"_", b"-") != gpc.HEADER), GPC]
         told_site = [*headers, *visit.headers, request]
-        if visit.adds_gpc:
-            told_site.append(GPC)
         state = dict(state, gateway=visit.answer)
         await self._app(dict(scope, headers=told_site, state=state), receive, told)
 

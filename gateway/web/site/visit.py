@@ -18,7 +18,7 @@ from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, Reason, Source
+from gateway.terms import SIGNAL_PURPOSES, Purpose, Reason, Source
 from gateway.web.shell import own_cookies
 from gateway.web.shell.fair_queue import Turns
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
@@ -29,6 +29,7 @@ from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
 
 TOKEN_SECONDS = 24 * 3600
+KEPT_BESIDE = 16384  # noes of one outage that are known to lie beside the ledger; past it some are kept twice
 KEPT = 4096  # visitors whose answer stands until anything is written, or for half a second
 
 
@@ -142,6 +143,7 @@ class Visits:
         self._prove = consent.checks.proof
         self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
         self._proof: float | None = None
+        self._beside: set[tuple[frozenset[Purpose], tuple[bytes, ...]]] = set()
 
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
@@ -162,6 +164,8 @@ class Visits:
         version = self._version()
         if version != self._seen:
             self._visits.clear()
+            if version is not None:  # nothing lies beside the ledger: the outage is over
+                self._beside.clear()
             self._seen = version
         kept = self._visits.get(id(visitor)) if version is not None else None
         if kept and kept[0] is visitor:  # an id() is used again after its object is gone
@@ -322,15 +326,38 @@ class Visits:
         """
         browser, account = news.browser, news.account
         try:
-            if news.heard:
-                heard = news.heard.without_endings() if behind else news.heard
-                await self._consent.observe(news.subjects, heard, place=news.place, account=account, proved=browser)
+            heard = news.heard.without_endings() if news.heard and behind else news.heard
+            if heard and await self._is_kept_beside(news, heard):
+                if news.ties or news.brought:  # of which a later page tells again
+                    self._not_kept()
+                return
             for each in news.ties:
                 await self._consent.tie(each, [browser] if browser else [])
             if news.brought:
                 await self._consent.observe(news.to, news.brought, place=news.place, account=account)
         except StoreUnavailable:
             self._not_kept()
+
+    async def _is_kept_beside(self, news: News, heard: Heard) -> bool:
+        """Puts what was heard on record. A no that cannot be written is kept beside the ledger, for the site was told
+        that it holds: where the browser once said yes, nothing else says so to a check by its token. True: it lies
+        there, and the ledger takes nothing. Raises `StoreUnavailable` where neither is done.
+        """
+        subjects, place = news.subjects, news.place
+        try:
+            await self._consent.observe(subjects, heard, place=place, account=news.account, proved=news.browser)
+        except StoreUnavailable:
+            if not self._consent.emergency.lies():
+                self._beside.clear()
+            no = heard.remembered, tuple([key for each in subjects for key in each.keys])
+            if no not in self._beside:  # each of a person's pages says it, and the file has room for everybody's noes
+                await self._consent.keep_heard(subjects, heard, place=place)
+                self._metrics.kept.labels("signal").inc(len(subjects))
+                if len(self._beside) >= KEPT_BESIDE:
+                    self._beside.clear()
+                self._beside.add(no)
+            return True
+        return False
 
     def _not_kept(self) -> None:
         self._metrics.refused_forms.labels("signal_not_kept").inc()
