@@ -1,9 +1,9 @@
 """Follows the feed into a replica's own state, and holds the lease that makes it fresh. `app.replica` starts it.
 
-Two threads: one applies what comes, one asks for the lease, at once after each piece and three times a term. A lease
-counts from before it was asked for; without one everybody is told `stale`. None is taken while this machine's wall
-clock is far from the gateway's. Whatever cannot be told makes it begin anew with an empty state. It knows no value of
-anybody, no pepper and no law.
+Two threads: one applies what comes, one asks for the lease, at once after each piece and three times a term; a third,
+now and then, copies the state without who was forgotten. A lease counts from before it was asked for; without one
+everybody is told `stale`. None is taken while this machine's wall clock is far from the gateway's. Whatever cannot be
+told makes it begin anew with an empty state. It knows no value of anybody, no pepper and no law.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece beh
 A_TERM = 3  # renewals
 RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they run
 PAUSE = 0.2  # seconds before a stream that was cut is opened again
-TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced, during which nothing is applied
+TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced
 MOST_WAITING = 200_000  # places, some 60 MB; one that is so far behind begins anew
 TRIES_AGAIN = 60.0  # seconds, where the disk has no room for that
 APART = BEHIND  # its wall clock and the gateway's, at most: by it contracts end here, and laws begin
@@ -44,6 +44,68 @@ LOCK = "replica.lock"  # in a replica's folder, and in no other
 
 class ReplicaRefused(Unusable):
     """The replica cannot be started as it is. The text says what helps."""
+
+
+class TidyCopy:
+    """A state's copy without who was forgotten, made in a thread of its own while its follower goes on applying to the
+    state: of many millions that takes longer than a lease lasts. The thread ends with the process, and within
+    milliseconds: no environment may be closed while it reads there.
+    """
+
+    def __init__(self, folder: Path, source: StateMap, clock: Callable[[], float]) -> None:
+        self._folder, self._source, self._clock = folder, source, clock
+        self._meanwhile: dict[bytes, bytes | None] = {}  # what may have been applied after the moment that is copied
+        self._made: StateMap | None = None
+        self._wrong: Exception | None = None
+        self._gives_up = threading.Event()
+        self.seconds = 0.0  # that it took
+        self._thread = threading.Thread(target=self._make, name="replica-tidy", daemon=False)
+        self._thread.start()
+
+    def _make(self) -> None:
+        began = self._clock()
+        try:
+            self._made = environment.make_compact(self._folder, self._source, self._is_given_up)
+        except Exception as error:  # noqa: BLE001 - raised where the copy is taken, in the thread that applies
+            self._wrong = error.with_traceback(None)  # which would keep the source open
+        self.seconds = self._clock() - began
+
+    def _is_given_up(self) -> bool:
+        return self._gives_up.is_set() or not threading.main_thread().is_alive()
+
+    def add(self, places: dict[bytes, bytes | None]) -> None:
+        """What was applied to the state since it began."""
+        self._meanwhile |= places  # whole values: what was copied already may be written again
+        if len(self._meanwhile) > MOST_WAITING:
+            self._gives_up.set()
+        if self._gives_up.is_set():
+            self._meanwhile = {}
+
+    def is_made(self) -> bool:
+        """Or will not be."""
+        return not self._thread.is_alive()
+
+    def taken(self, head: StateHead) -> StateMap:
+        """The copy, with all that the state has. Raises StateRefused, OSError, lmdb.Error: there is none."""
+        if self._gives_up.is_set():
+            self.give_up()
+            raise StateRefused("more came meanwhile than is kept")
+        if self._wrong is not None:
+            raise self._wrong
+        assert self._made is not None
+        try:
+            write_copied(self._made, self._meanwhile, head)
+        except StateRefused:
+            self.give_up()
+            raise
+        return self._made
+
+    def give_up(self) -> None:
+        """Its thread has ended then, for whoever makes the next folder sweeps away its own."""
+        self._gives_up.set()
+        self._thread.join()
+        if self._made is not None:
+            environment.discard(self._made)
 
 
 class Follower(Vouching):
@@ -75,6 +137,7 @@ class Follower(Vouching):
         self._term = TERM
         self._moved = (-1, 0.0)  # how far it was at an asking, and since when it is no further
         self._tidies_at = 0.0
+        self._tidying: TidyCopy | None = None
         self._anew = threading.Event()
         self._held = contextlib.ExitStack()
         self._child = False
@@ -124,6 +187,7 @@ class Follower(Vouching):
         that they are whole.
         """
         held, self.state, self._making = self.state, None, None
+        self._give_up_tidying()
         with contextlib.suppress(lmdb.Error, OSError):
             if held is not None:
                 held.sync()  # so that it is gone on with after a boot
@@ -173,6 +237,7 @@ class Follower(Vouching):
             self._turn += 1
             self.state, self._making, self.fresh_until, self._applied = None, None, 0.0, Applied()
             self._anew.clear()
+        self._give_up_tidying()
         self._making = environment.make_generation(self._folder)
 
     def _apply(self, piece: Piece) -> None:
@@ -193,10 +258,10 @@ class Follower(Vouching):
         write_copied(target, places, piece.head)
         with self._changing:
             self._applied = applied(piece.head) if not piece.more else Applied(piece.head.position, piece.head.log)
-        if self._making is not None and not piece.more:  # whole: only now may it be answered from
+        if self._making is None:
+            self._tidy(target, places, piece.head)
+        elif not piece.more:  # whole: only now may it be answered from
             self._put_in_force(target)
-        elif self._making is None and read_head(target)[1] and self._clock() >= self._tidies_at:
-            self._tidy(target)
         if places:
             self._leasing.wake()
 
@@ -205,15 +270,31 @@ class Follower(Vouching):
         self.state, self._making = made, None
         environment.tidy_up(made.folder.parent)
 
-    def _tidy(self, target: StateMap) -> None:
-        """Who was forgotten goes from its pages too."""
-        began = self._clock()
+    def _tidy(self, target: StateMap, places: dict[bytes, bytes | None], head: StateHead) -> None:
+        """Who was forgotten goes from its pages too: after each whole piece, and each beat is one. `places`: what was
+        just applied.
+        """
+        if self._tidying is not None:
+            self._tidying.add(places)
+            if self._tidying.is_made():
+                self._take_tidied(self._tidying, head)
+        elif read_head(target)[1] and self._clock() >= self._tidies_at:
+            self._tidying = TidyCopy(self._folder, target, self._clock)
+
+    def _take_tidied(self, tidied: TidyCopy, head: StateHead) -> None:
+        began, self._tidying = self._clock(), None
         try:
-            self._put_in_force(environment.make_compact(self._folder, target))
-            self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
+            self._put_in_force(tidied.taken(head))
+            self._tidies_at = self._clock() + (self._clock() - began + tidied.seconds) / TIDY_SHARE
         except (StateRefused, OSError, lmdb.Error) as error:  # what is there is as good as before
             self._tidies_at = self._clock() + TRIES_AGAIN
             self._tell(f"who was forgotten lies in the copy's pages still: {error}")
+
+    def _give_up_tidying(self) -> None:
+        """Of a state that is not answered from any more."""
+        tidying, self._tidying = self._tidying, None
+        if tidying is not None:
+            tidying.give_up()
 
     def _keep_lease(self) -> float:
         """Seconds until it asks again: a gateway that commits all the time waits for one that was refused for `LATE`

@@ -1,17 +1,23 @@
 """A copy is answered from as of one moment, and under the lease that was there before the reading."""
 
 import contextlib
+import queue
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import orjson
 import pytest
 from support.any_acts import KEYS
+from support.spellings import until
 from support.states import ListedLog
 
 from gateway.app.composition import now
 from gateway.choice.standing import Stale
+from gateway.disk import boot_seconds
 from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import feed, follower
 from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
@@ -24,7 +30,9 @@ from gateway.state.transactions import read_head
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, Purpose
 
-PHONE, ANN = KEYS[4], KEYS[0]
+PHONE, ANN, LATER = KEYS[4], KEYS[0], KEYS[6]
+MANY = [sha256(b"%d" % number).digest()[: len(PHONE)] for number in range(600)]
+FORGOTTEN = MANY[::2]
 
 
 class Clock:
@@ -87,10 +95,15 @@ def pieces(state, after, limit=100):
             return
 
 
-def denies(copy):
+def denies(copy, key=PHONE):
     with copy.moment() as moment:
-        found = moment.standing(PHONE, 10**13)
+        found = moment.standing(key, 10**13)
         return found is not None and found.denies(Purpose.SALE)
+
+
+def is_over(copy):
+    copy._tidying._thread.join(30)
+    assert copy._tidying.is_made()
 
 
 def has_all(copy, state):
@@ -307,9 +320,244 @@ def test_a_copy_whose_pages_cannot_be_made_anew_is_answered_from_all_the_same(co
     [piece] = pieces(state, 0)
     copy._apply(replace(piece, places={KEYS[5]: None, ANN: piece.places[ANN]}))
     copy._apply(replace(piece, places={PHONE: None}))
+    is_over(copy)
+    copy._apply(replace(piece, places={}))
     assert copy.state is not None
     assert not denies(copy)
     assert copy._tidies_at > copy._clock()
+
+
+class HeldUp:
+    """A copy without who was forgotten takes until it is let go, or given up."""
+
+    def __init__(self, monkeypatch):
+        self._make, self.goes_on = environment.make_compact, threading.Event()
+        self.at_its_end, self.began = False, threading.Event()
+        monkeypatch.setattr(environment, "make_compact", self)
+
+    def __call__(self, data, held, given_up=lambda: False):
+        made = self._make(data, held, given_up) if self.at_its_end else None
+        self.began.set()
+        ends = boot_seconds() + 20
+        while not self.goes_on.wait(0.01) and not given_up():
+            assert boot_seconds() < ends, "nobody let it go"
+        return made or self._make(data, held, given_up)
+
+
+class Streamed:
+    """A gateway that sends what is put in, and beats; a lease has whoever has all of it."""
+
+    def __init__(self, head):
+        self.head, self._sent = head, queue.SimpleQueue()
+
+    def send(self, piece):
+        self.head = piece.head
+        self._sent.put(piece)
+
+    def pieces(self, *_):
+        while True:
+            try:
+                yield self._sent.get(timeout=0.02)
+            except queue.Empty:
+                yield Piece({}, self.head, False)
+
+    def renew(self, _, has, term):
+        has_all = has.position >= self.head.position
+        return LeaseAnswer(0.5 if has_all else 0.0, self.head.position, 0.5)
+
+    def leave(self, *_):
+        """It is gone."""
+
+
+@pytest.fixture
+def held_up(monkeypatch):
+    made = HeldUp(monkeypatch)
+    yield made
+    made.goes_on.set()
+
+
+@pytest.fixture
+def forgets(copy, state):
+    """What tells one that has all that half of many are gone."""
+    has_all(copy, state)
+    [piece] = pieces(state, 0)
+    copy._apply(replace(piece, places=dict.fromkeys(MANY, bytes(100))))
+    return replace(piece, places=dict.fromkeys(FORGOTTEN))
+
+
+def says_no_later(state):
+    before = state.position()
+    state.log.extend([Record(3, 3, LATER, SaidOut(CHOOSABLE, "form"))])
+    state.catch_up(state.log)
+    [piece] = pieces(state, before)
+    return piece
+
+
+def in_a_file(copy, keys):
+    files = [each.read_bytes() for each in copy._folder.rglob("data.mdb")]
+    return any(key in file for key in keys for file in files)
+
+
+def generations(copy):
+    return [each for each in (copy._folder / "state").iterdir() if each.is_dir()]
+
+
+def test_a_no_that_comes_while_who_was_forgotten_is_taken_out_denies_and_the_lease_is_kept(
+    copy, state, forgets, held_up
+):
+    """Of many millions that takes longer than a lease lasts."""
+    feeding = Streamed(forgets.head)
+    following = Follower(copy._folder, feeding, 0, boot_seconds, now)
+    following.start()
+    try:
+        until(following.fresh)
+        first = following.state.folder
+        feeding.send(forgets)
+        until(held_up.began.is_set)
+        feeding.send(says_no_later(state))
+        until(lambda: denies_if_known(following, LATER), 5)
+        ends = boot_seconds() + 1.5
+        while boot_seconds() < ends:
+            assert denies(following, LATER)
+            until(following.fresh, 0.3)
+        assert following.state.folder == first
+        assert in_a_file(copy, FORGOTTEN)
+        held_up.goes_on.set()
+        until(lambda: following.state.folder != first and generations(copy) == [following.state.folder])
+        assert not in_a_file(copy, FORGOTTEN)
+        assert denies(following, LATER)
+        until(following.fresh)
+    finally:
+        held_up.goes_on.set()
+        following.stop()
+    assert denies_if_known(again := resumed(copy), LATER)
+    assert again._applied.position == feeding.head.position
+
+
+def denies_if_known(copy, key):
+    with copy.moment() as moment:
+        return moment.packed(key) is not None and denies(copy, key)
+
+
+def resumed(copy):
+    found = Follower(copy._folder, None, 0, boot_seconds, now)
+    found._resume()
+    return found
+
+
+def test_who_is_forgotten_while_others_are_taken_out_goes_the_next_time(copy, state, forgets, held_up, clock):
+    held_up.at_its_end = True
+    copy._apply(forgets)
+    assert held_up.began.wait(30)
+    [piece] = pieces(state, 0)
+    others = [each for each in MANY if each not in FORGOTTEN]
+    copy._apply(replace(piece, places=dict.fromkeys(others)))
+    beat = replace(piece, places={})
+    for left in (1, 0):
+        held_up.goes_on.set()
+        is_over(copy)
+        clock.now += 1
+        copy._apply(beat)
+        assert copy._tidying is None
+        assert read_head(copy.state)[1] == left
+        copy._apply(beat)
+    assert copy._tidying is None
+    assert not in_a_file(copy, MANY)
+    assert len(generations(copy)) == 1
+
+
+def test_one_that_begins_anew_meanwhile_gives_the_copy_up_before_it_makes_a_folder(copy, state, forgets, held_up):
+    copy._apply(forgets)
+    thread = copy._tidying._thread
+    copy._begin_anew()
+    assert not thread.is_alive()
+    assert copy._tidying is None
+    for piece in pieces(state, 0):
+        copy._apply(piece)
+    assert generations(copy) == [copy.state.folder]
+    assert denies(copy)
+
+
+def test_a_copy_that_was_made_is_not_taken_by_one_that_begins_anew(copy, state, forgets):
+    copy._apply(forgets)
+    is_over(copy)
+    copy._begin_anew()
+    assert copy._making.folder in generations(copy)
+    has_all(copy, state)
+    assert generations(copy) == [copy.state.folder]
+
+
+def test_one_that_is_closed_meanwhile_waits_for_no_copy_and_leaves_none(copy, forgets, held_up):
+    copy._feed = feeding = Streamed(forgets.head)
+    copy.start()
+    feeding.send(forgets)
+    until(lambda: copy._tidying)
+    thread, first, began = copy._tidying._thread, copy.state.folder, boot_seconds()
+    copy.stop()
+    copy._following.stop(30)
+    assert boot_seconds() - began < TERM
+    assert not thread.is_alive()
+    assert generations(copy) == [first]
+    assert denies(resumed(copy))
+
+
+def test_one_that_is_closed_before_it_takes_its_copy_leaves_none(copy, forgets):
+    copy._apply(forgets)
+    first = copy.state.folder
+    is_over(copy)
+    copy._let_go()
+    assert generations(copy) == [first]
+    assert denies(resumed(copy))
+
+
+COPIES_AT_ITS_END = """
+import time
+from gateway.replica import follower
+from gateway.state import environment
+
+def copied(_, __, given_up):
+    while not given_up():
+        time.sleep(0.01)
+
+environment.make_compact = copied
+follower.TidyCopy(None, None, time.monotonic)
+"""
+
+
+def test_a_process_that_ends_meanwhile_ends_the_copy_first_and_waits_for_none():
+    """Its environments are closed at its end, and whoever reads in one that is closed kills it (SIGSEGV)."""
+    subprocess.run([sys.executable, "-c", COPIES_AT_ITS_END], timeout=60, check=True)
+
+
+def test_more_than_is_kept_meanwhile_gives_the_copy_up_and_is_told(copy, state, forgets, held_up, monkeypatch):
+    told, first = [], copy.state.folder
+    copy._tell = told.append
+    copy._apply(forgets)
+    monkeypatch.setattr(follower, "MOST_WAITING", 0)
+    piece = says_no_later(state)
+    copy._apply(piece)
+    is_over(copy)
+    copy._apply(replace(piece, places={}))
+    assert told == ["who was forgotten lies in the copy's pages still: more came meanwhile than is kept"]
+    assert copy._tidies_at > copy._clock()
+    assert generations(copy) == [copy.state.folder] == [first]
+    assert denies(copy, LATER)
+
+
+def test_a_copy_that_takes_in_no_more_is_thrown_away_and_told(copy, state, forgets, monkeypatch):
+    def full(*_):
+        raise StateRefused("the disk is full")
+
+    told, first = [], copy.state.folder
+    copy._tell = told.append
+    copy._apply(forgets)
+    is_over(copy)
+    made, writes = copy._tidying._made, follower.write_copied
+    monkeypatch.setattr(follower, "write_copied", lambda held, *given: (full if held is made else writes)(held, *given))
+    copy._apply(says_no_later(state))
+    assert told == ["who was forgotten lies in the copy's pages still: the disk is full"]
+    assert generations(copy) == [copy.state.folder] == [first]
+    assert denies(copy, LATER)
 
 
 class Stalled:

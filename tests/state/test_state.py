@@ -508,7 +508,7 @@ def test_rows_that_are_gone_are_named_nowhere_in_one_whose_pages_are_made_anew(o
         assert (not any(key in pages for key in gone)) == rows
 
 
-def copied_by_lmdb(data, held):
+def copied_by_lmdb(data, held, *_):
     folder = environment._new_folder(data)
     held.env.copy(str(folder), compact=True)
     return folder
