@@ -107,6 +107,7 @@ class StateKeeper:
         self._undone = dict.fromkeys((UNCOPIED, UNFORGOTTEN), "")  # why not
         self._looks_at = self._copies_at = self._tidies_at = time.monotonic()
         self._stop = threading.Event()
+        state.given_up = self._stop.is_set
         self._busy: threading.Thread | None = None
 
     def watch(self, db: sqlite3.Connection) -> None:
@@ -314,7 +315,7 @@ class StateKeeper:
         busy = self._busy
         if busy is not None:
             busy.join(BESIDE_ENDS)
-            if busy.is_alive():  # a copy of millions; it reads what is committed, and nobody needs to wait for it
+            if busy.is_alive():  # it reads what is committed, and nobody needs to wait for it
                 self.state.leave()
         if db is not None and not self._doubtful:
             with contextlib.suppress(*DOUBTS):
@@ -442,6 +443,8 @@ class StateKeeper:
             self._say_undone(UNCOPIED, "")
 
     def _say_undone(self, what: str, why: str) -> None:
+        if self._stop.is_set():
+            return  # and whatever was under way is given up
         news, self._undone[what] = why != self._undone[what], why
         if why and news:
             self._tell(what.format(why=why))

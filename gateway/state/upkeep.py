@@ -87,6 +87,7 @@ class HostState:
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
+        self.given_up: Callable[[], bool] = lambda: False  # asked while what stands is copied
         self._left = False
         self._held_back = 0  # times
         # One may lie there that another one took the place of: who put one in force may have ended before the sweep.
@@ -203,7 +204,7 @@ class HostState:
         """
         with environment.making(self._data):
             try:
-                folder = environment.make_copy(self._data, self._current())
+                folder = environment.make_copy(self._data, self._current(), self.given_up)
                 with contextlib.closing(StateMap(folder)) as copied:
                     forgotten = read_head(copied)[1]
                 environment.put_copy_in_force(folder)
@@ -343,7 +344,7 @@ class HostState:
     def _compacted(self) -> StateMap:
         try:
             environment.drop_copy(self._data)
-            return environment.make_compact(self._data, self._current())
+            return environment.make_compact(self._data, self._current(), self.given_up)
         except (OSError, lmdb.Error) as error:
             raise StateRefused(f"what was replaced in it cannot be taken out: {error}") from error
 

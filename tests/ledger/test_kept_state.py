@@ -9,10 +9,13 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import inside, states
@@ -403,6 +406,32 @@ def test_that_who_was_forgotten_lies_in_its_files_still_is_told_until_it_is_made
     keeper._tidies_at = keeper._looks_at = 0.0
     until(lambda: not keeper.alarms())
     until(lambda: not lies_in(folder, key))
+
+
+def test_whoever_stops_waits_for_no_copy_and_nobody_is_told_of_one_that_was_given_up(
+    story, who, house, folder, monkeypatch
+):
+    """Whoever closed an environment in which a thread reads would end the process."""
+    told, keeper, copying = [], house.keeper, threading.Event()
+    story.says(who("phone", phone(1)))
+    monkeypatch.setattr(keeper, "_tell", told.append)
+    monkeypatch.setattr(environment, "COPIED", 1)
+    monkeypatch.setattr(state_keeper, "COPY_AFTER", -1.0)
+    with environment.making(folder):  # nothing is swept away meanwhile
+        before = sorted((folder / environment.STATE).iterdir())
+
+    def of_millions(rows, most):
+        copying.set()
+        assert keeper._stop.wait(40)
+        return islice(rows, most)
+
+    monkeypatch.setattr(environment, "itertools", SimpleNamespace(islice=of_millions))
+    keeper._looks_at = keeper._copies_at = 0.0
+    assert copying.wait(40)
+    house.writer.close()
+    until(lambda: not keeper._busy)
+    assert told == []
+    assert sorted((folder / environment.STATE).iterdir()) == before
 
 
 @pytest.mark.usefixtures("steps")

@@ -4,6 +4,8 @@ import contextlib
 import random
 import shutil
 import threading
+from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 from support.folding import Log
@@ -516,10 +518,11 @@ def copied_by_lmdb(data, held, *_):
 
 @pytest.mark.parametrize("torn", [lambda rows: rows[::-1], lambda rows: rows[1:]], ids=["in no order", "lacks a row"])
 def test_one_whose_pages_do_not_tell_all_rows_is_copied_by_nobody_and_answers_nobody(opened, told, monkeypatch, torn):
-    state, reads = opened(), environment.itertools.islice
+    state = opened()
     state.catch_up(told)
     state.copy()
-    monkeypatch.setattr(environment.itertools, "islice", lambda rows, most: torn([*reads(rows, most)]))
+    reads = SimpleNamespace(islice=lambda rows, most: torn([*islice(rows, most)]))
+    monkeypatch.setattr(environment, "itertools", reads)
     with pytest.raises(StateRefused, match="torn"):
         state.copy()
     assert state._current().mark.is_torn
