@@ -347,14 +347,29 @@ def open_held(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> 
     return {content["type"]: content["value"], **content.get("further", {})} if content else {}
 
 
+# Each recipient that a table is kept by, a few, found one after the other: it has millions of rows.
+EACH = """
+WITH RECURSIVE each_one (name) AS (
+  SELECT min(recipient) FROM {table}
+  UNION ALL SELECT (SELECT min(recipient) FROM {table} WHERE recipient > name) FROM each_one WHERE name IS NOT NULL
+)
+"""
+EACH_HOLDING, EACH_INFORMED = EACH.format(table="held"), EACH.format(table="informed")
+OWN = "DELETE FROM held_key WHERE key = ? AND batch >= ? RETURNING held"
+SO_CALLED = (  # whoever leads to it, and also where it itself does not any more
+    f"{EACH_HOLDING} DELETE FROM held_key WHERE held IN (SELECT id FROM each_one CROSS JOIN held ON recipient = name"  # noqa: S608 - ours
+    " WHERE named = ?) AND batch >= ? RETURNING held"
+)
+
+
 def forget_held(tx: Transaction, own: Mapping[bytes, int], *, whole: bool = False) -> set[bytes]:
-    """Nothing leads from these keys to what left any more; `whole`: nor from anybody's to what is called by one of
-    these. Returns whose keys of the vault are not needed then.
+    """Nothing leads from these keys to what left any more, nor from anybody's whom a row named beside them to what is
+    called by one of these; `whole`: also where it left before it was theirs. What a row merely named beside them stays
+    for whose it is. Returns whose keys of the vault are not needed then.
     """
     numbers = set[int]()
-    for key, since in own.items():
-        gone = tx.db.execute("DELETE FROM held_key WHERE key = ? AND batch >= ? RETURNING held", (key, since))
-        numbers |= {row[0] for row in gone.fetchall()}
+    for each in own.items():
+        numbers |= {held for sql in (OWN, SO_CALLED) for (held,) in tx.db.execute(sql, each).fetchall()}
     called = [number for number, named in rows_of(tx.db, CALLED, numbers) if named in own] if whole else []
     tx.db.executemany("DELETE FROM held_key WHERE held = ?", [(number,) for number in called])
     persons = set[bytes]()
@@ -384,15 +399,6 @@ def prune_held(tx: Transaction, before: int, first: int, end: int) -> int:
 
 def _set(joined: str) -> frozenset[str]:
     return frozenset(filter(None, joined.split(",")))
-
-
-# Whoever was ever told anything, a few, found one after the other: `informed` is kept by recipient, and has millions.
-EACH_INFORMED = """
-WITH RECURSIVE each_one (name) AS (
-  SELECT min(recipient) FROM informed
-  UNION ALL SELECT (SELECT min(recipient) FROM informed WHERE recipient > name) FROM each_one WHERE name IS NOT NULL
-)
-"""
 
 
 def informed(tx: Transaction, recipient: str, named: Sequence[bytes], words: Sequence[str], now: int) -> None:

@@ -10,7 +10,8 @@ its key tells nothing; the ledger's file is cut and walked over for what named s
 with SQLite 3.46.1 and 3.54.1: after people were unlinked, one in three hundred of what had named them was still in the
 file). No more is kept of them that way than a digest or a sealed box whose key is destroyed, but whoever has the pepper
 could find by it that somebody was here. So a walk goes over every page, a part at a time between two batches, when an
-erasure is written and whenever a writer starts; what is sensitive is closed before, with the keys.
+erasure is finished, in whichever process, and whenever a writer starts; what is sensitive is closed before, with the
+keys.
 The form of a page: sqlite.org/fileformat2.html, 1.6. Read and written through `sqlite_dbpage`, in transactions as any
 other. Where SQLite was built without it there is no walk, and a prune vacuums.
 
@@ -87,6 +88,12 @@ def mark_done(db: sqlite3.Connection, last: int) -> None:
     db.execute("UPDATE erasure SET done = 1 WHERE seq <= ? AND NOT done", (last,))
     db.execute("DELETE FROM erasure_person WHERE seq <= ?", (last,))
     db.execute("COMMIT")
+
+
+def last_done(db: sqlite3.Connection) -> int:
+    """The last erasure that is finished, whichever process finished it; -1: there is none."""
+    row = db.execute("SELECT seq FROM erasure WHERE done ORDER BY seq DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else -1
 
 
 PAGES_AT_ONCE = 500  # pages of one step, 2 MB: 3 to 4 ms

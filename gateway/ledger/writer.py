@@ -166,7 +166,7 @@ class Writer:
         self._checkpointed = 0.0
         self._closed = False
         self._in_hand: Sequence[QueuedJob] = ()
-        self._unfinished = unfinished
+        self._unfinished, self._zeroed_for = unfinished, -1
         self._zero_at: int | None = 0  # a walk that a kill cut off is begun again
         self._has_runs, self._runs_at = True, 0.0
         self._failing = False
@@ -442,14 +442,11 @@ class Writer:
         if not self._unfinished:
             return
         try:
-            with self.store.held():
+            with contextlib.suppress(erasure_steps.NotYet), self.store.held():
                 erasure_steps.finish_erasure(*self._ours())
-        except erasure_steps.NotYet:
-            return
+                self._unfinished = False
         except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on
             self._let_go()
-        else:
-            self._unfinished, self._zero_at = False, 0
 
     def _turn_epochs(self) -> None:
         """No answer waits for more than one step of it."""
@@ -465,11 +462,14 @@ class Writer:
 
     def _zero_some(self) -> None:
         """No answer waits for more than one part of it: what an erasure may not leave went with the keys."""
-        if self._zero_at is None or self._db is None:
+        if self._db is None:
             return
         try:
-            with contextlib.suppress(LedgerRefused), self.store.held():
-                self._zero_at = self.store.zero(self._db, self._zero_at)
+            if disk.is_file(self._db) and (last := erasure_steps.last_done(self._db)) != self._zeroed_for:
+                self._zeroed_for, self._zero_at = last, 0  # also behind a command, which ended before its walk did
+            if self._zero_at is not None:
+                with contextlib.suppress(LedgerRefused), self.store.held():
+                    self._zero_at = self.store.zero(self._db, self._zero_at)
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._let_go()
 

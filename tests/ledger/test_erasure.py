@@ -21,8 +21,16 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.office_acts import KEYED
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
+
+MANUAL = (Path(gateway.__file__).parent / "manual" / "erasure.md").read_text()
+OF_LISTS = {"deletion_row", "deletion_abroad"}  # for whom a state asks: no erasure takes these away
+
+
+def test_the_manual_names_each_table_that_a_server_keeps_dead_rows_of_somebody_unlinked_in():
+    assert [table for table in KEYED if table not in OF_LISTS and f"`{table}`" not in MANUAL] == []
 
 
 @pytest.fixture

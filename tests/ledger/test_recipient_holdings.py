@@ -302,6 +302,53 @@ def test_of_what_is_kept_as_it_left_no_other_form_is_told(story, who, leaves, sa
     assert told("matching") == [("opt_out", [hashed.value])]
 
 
+@pytest.mark.parametrize("mode", [*Erasing])
+def test_what_left_beside_another_s_is_forgotten_with_whose_it_is_and_told_no_more(
+    story, who, leaves, says, told, mode
+):
+    """Its recipient was asked to delete it; of the other one nothing is forgotten."""
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    leaves("teemo", mail, mail, device)
+    leaves("teemo", device, device, mail)
+    order = ErasureOrder(mode, [mail], story.at)
+    [(person,)] = story.rows("SELECT person FROM held WHERE named = ?", mail.key)
+    assert story.do(lambda tx: tx.persons.keys(person).details), "what seals it"
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    [(word, values)] = told("teemo")
+    assert (word, email(1) in values) == ("delete", True)
+    assert story.rows("SELECT named FROM held") == story.rows("SELECT key FROM held_key") == [(device.key,)]
+    assert not story.do(lambda tx: tx.persons.keys(person).details)
+    before = story.rows("SELECT word FROM informed WHERE named = ?", mail.key)
+    says(device)
+    assert [each for each in told("teemo") if each[0] != "delete"] == [("opt_out", [GAID])]
+    assert story.rows("SELECT word FROM informed WHERE named = ?", mail.key) == before
+
+
+def test_what_left_beside_whose_number_it_was_then_stays_theirs(story, who, leaves, says, told):
+    """R5: the number has another holder since, who is unlinked."""
+    number, old = who("phone", phone(1)), who("account", "old")
+    story.links(old, number)
+    leaves("teemo", number, number, old)
+    story.at += timedelta(hours=1)
+    story.releases(number)
+    story.at += timedelta(hours=1)
+    leaves("teemo", number, number, who("gaid", GAID))
+    order = ErasureOrder(Erasing.UNLINK, [number], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert story.rows("SELECT key FROM held_key") == [(old.key,)]
+    says(old)
+    assert [each for each in told("teemo") if each[0] != "delete"] == [("opt_out", [phone(1)])]
+
+
+def test_what_an_earlier_unlink_left_beside_another_s_goes_with_the_next(story, who, leaves):
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    leaves("teemo", mail, mail, device)
+    story.do(lambda tx: tx.db.execute("DELETE FROM held_key WHERE key = ?", (mail.key,)).rowcount)
+    order = ErasureOrder(Erasing.UNLINK, [mail], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert story.rows("SELECT count(*) FROM held") == story.rows("SELECT count(*) FROM held_key") == [(0,)]
+
+
 def test_an_erased_number_stands_in_the_suppression_file_by_the_digest_that_left(story, who, leaves, says):
     """With its plus; its other digests are of forms that no row of ours has."""
     number = who("phone", phone(1))

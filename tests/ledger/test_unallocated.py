@@ -185,6 +185,24 @@ def test_an_erasure_is_followed_by_a_walk(folder, monkeypatch, walks):
 
 
 @pytest.mark.slow
+def test_an_erasure_that_another_process_finished_is_followed_by_a_walk_of_who_goes_on_writing(folder, monkeypatch):
+    """A command ends with its answer, before its walk is over."""
+    inside.steps_at_once(monkeypatch)
+    with open_house(folder, inside.settings(), dev=True) as house:
+        opt_out(house)
+        while house.writer._zero_at is not None:  # the walk of its start
+            time.sleep(0.02)
+        zero = erasure_steps.zero_pages
+        monkeypatch.setattr(erasure_steps, "zero_pages", lambda db, at: zero(db, at) if db is house.writer._db else at)
+        planted(folder)
+        with open_house(folder, inside.settings(), dev=True) as command:
+            time.sleep(0.5)  # of many steps
+            assert marks(folder) > 10, "no walk is due"
+            unlink(command)
+        assert gone(folder)
+
+
+@pytest.mark.slow
 def test_what_a_kill_left_is_walked_over_after_the_next_start(folder, monkeypatch):
     inside.steps_at_once(monkeypatch)
     with open_house(folder, inside.settings(), dev=True) as house:
