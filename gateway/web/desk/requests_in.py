@@ -119,6 +119,12 @@ def waits_for_reader(case: DeskCase) -> bool:
     return case.kind in NOES and not case.event and (case.shut or MAIL in case.said)
 
 
+def was_cut_off(case: DeskCase) -> bool:
+    """Whether lines of a no could be read that are entered nowhere: the ledger was away when it came."""
+    written = written_lines(str(case.said.get("lines", "")))
+    return case.kind in NOES and not case.event and len(written) > len(case.unread)
+
+
 @dataclass(frozen=True)
 class RequestsIn:
     """The pages below `/desk/requests`."""
@@ -233,7 +239,7 @@ class RequestsIn:
         elif action == "deny" and form.get("reason") in reasons:
             act = partial(self._deny, case, form["reason"])
         elif action == "again" and case.kind in NOES:
-            act = partial(self._again, case, form.get("identifiers", ""))
+            act = partial(self._again, case, form.get("identifiers", ""), _lines_read(case, form))
         elif action == "forgotten" and case.kind is RequestKind.DELETE:
             act = partial(asyncio.to_thread, self.cases.entered, case.number, await self._act_of(form.get("event", "")))
         else:
@@ -284,17 +290,21 @@ class RequestsIn:
             await self._count(case, reason)
         await self._close(case, DENIED, reason)
 
-    async def _again(self, case: DeskCase, lines: str) -> None:
-        """What was not readable, as it is read now: entered with the day on which the request came."""
+    async def _again(self, case: DeskCase, lines: str, read: Collection[int]) -> None:
+        """What was not readable, as it is read now: entered with the day on which the request came. `read`: which of the
+        unread lines that is, since one line may name several, and several one.
+        """
         if is_too_much(lines):
             raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
         named, unread = self._named(lines, case.place)
         if unread or not named.subjects:
             raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
+        if case.unread and not read and not was_cut_off(case):
+            raise Problem("malformed", "Nothing was entered: say which of the lines these are.")
         await self._enter(case, named)
-        left = case.unread if len(written_lines(lines)) < len(case.unread) else []  # nobody knows which were read
-        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
-        await asyncio.to_thread(self.cases.reread, case.number, read)
+        left = [each for index, each in enumerate(case.unread) if index not in read]
+        said = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
+        await asyncio.to_thread(self.cases.reread, case.number, said)
 
     async def _enter(self, case: DeskCase, named: Named) -> None:
         """The no, as an entry that names the case, the agent, and the hash of what the person signed."""
@@ -354,7 +364,7 @@ class RequestsIn:
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
             is_no=case.kind in NOES, waits=waits_for_reader(case), half=is_half_entered(case),
-            rows=system_rows(asked, self.door),
+            sole=len(case.unread) == 1 and not was_cut_off(case), rows=system_rows(asked, self.door),
         )  # fmt: skip
 
     def _letter(self, case: DeskCase, form: Form, reasons: Mapping[str, DenialReason]) -> str:
@@ -384,6 +394,16 @@ def _prove_entered(case: DeskCase, form: Form) -> None:
     """Of a no all that was written, or the officer says that the rest names nobody. Raises `Problem`."""
     if is_half_entered(case) and form.get(TOLD) != "yes":
         raise Problem("malformed", "Lines of it were never entered: enter them, or tick that they name nobody.")
+
+
+def _lines_read(case: DeskCase, form: Form) -> Collection[int]:
+    """Which of the unread lines an officer ticked as entered. Raises `Problem` where a colleague entered some of them
+    since the page was shown: they have other places then.
+    """
+    count = len(case.unread)
+    if form.get("seen", str(count)) != str(count):
+        raise Problem("malformed", "A colleague entered lines of it meanwhile. Open it again.")
+    return {index for index in range(count) if form.get(f"read_{index}") == "yes"}
 
 
 def _ticked(form: Form) -> dict[str, str]:
