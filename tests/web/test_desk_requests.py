@@ -485,6 +485,20 @@ async def test_an_officer_is_told_of_a_case_whose_words_do_not_open(folder):
     assert ["does not open" in page for page in pages] == [True, False]
 
 
+async def test_a_no_whose_words_open_no_more_is_not_confirmed_nor_complied_with_without_a_look_at_its_letter(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        for lines in (f"{email(4)}\nloyalty = 4711", email(2)):
+            await takes_in(client, cookie, identifiers=lines)
+        path, confirmation = "/desk/requests/1", {"action": "letter", "letter": "confirmation", "language": "en"}
+        await asyncio.to_thread(_swapped, folder)
+        for claim in ({"action": "comply"}, confirmation, {**confirmation, "told_unread": "yes"}):
+            assert (await acts(client, cookie, path, **claim)).status_code == 400
+        assert "Each line of the letter" in (await client.get(path, headers=cookie)).text
+        assert (await acts(client, cookie, path, action="comply", told_unread="yes")).status_code == 303
+        assert (await acts(client, cookie, path, **confirmation)).status_code == 400
+
+
 def _swapped(folder):
     with desk_file(folder) as db:
         db.execute("UPDATE request SET sealed = (SELECT sealed FROM request WHERE number = 2) WHERE number = 1")

@@ -68,6 +68,8 @@ LETTERS_OF: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(
 LETTERS = LETTERS_OF["request"]
 IN_PART = LETTERS_OF["in_part"]["confirmation"]
 TOLD = "told_unread"  # the tick that nobody can ever read the lines that are left, and the person is told which
+UNTOLD = "Lines of it were never entered: enter them, or tick that they name nobody."
+SHUT = "Its words do not open: enter what the letter or mail itself names, and tick that you did."
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 MOST_LINES, MOST_SIGNS = 100, 8_000
 TYPED = re.compile(r"([a-z_]+(?::[A-Za-z0-9_-]+)?)\s*[=:]\s*(.+)")
@@ -110,8 +112,8 @@ async def case_of(cases: Cases, number: object) -> DeskCase | None:
 
 
 def is_half_entered(case: DeskCase) -> bool:
-    """Whether lines of a no are left of which nobody knows whom they name."""
-    return case.kind in NOES and bool(case.unread)
+    """Whether lines of a no are left of which nobody knows whom they name, or may be: its words do not open."""
+    return case.kind in NOES and (bool(case.unread) or case.shut)
 
 
 def waits_for_reader(case: DeskCase) -> bool:
@@ -151,7 +153,7 @@ class RequestsIn:
             last, what = min(first, last), "Acknowledge"
         if case.kind in NOES and not case.event:
             what = "Enter"
-        elif case.event and case.unread:
+        elif case.event and (case.unread or is_half_entered(case)):
             what = "Read what was not readable of"
         elif case.event and case.kind in NOES:
             what = "Confirm"
@@ -292,7 +294,8 @@ class RequestsIn:
 
     async def _again(self, case: DeskCase, lines: str, read: Collection[int]) -> None:
         """What was not readable, as it is read now: entered with the day on which the request came. `read`: which of the
-        unread lines that is, since one line may name several, and several one.
+        unread lines that is, since one line may name several, and several one. Words that do not open stay as they are:
+        who sealed over them would say that nothing is left of them, and that there was no mail.
         """
         if is_too_much(lines):
             raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
@@ -302,6 +305,8 @@ class RequestsIn:
         if case.unread and not read and not was_cut_off(case):
             raise Problem("malformed", "Nothing was entered: say which of the lines these are.")
         await self._enter(case, named)
+        if case.shut:
+            return
         left = [each for index, each in enumerate(case.unread) if index not in read]
         said = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
         await asyncio.to_thread(self.cases.reread, case.number, said)
@@ -377,7 +382,7 @@ class RequestsIn:
         if language not in texts or not true_of.get(name):
             raise Problem("malformed", "This letter would not be true of the case as it is.")
         if name == "confirmation" and is_half_entered(case):
-            _prove_entered(case, form)
+            _prove_named(case, form)
             texts = IN_PART
         last = clock_of(case.kind, case.place, case.received.date()).answered_by(
             case.received, self.calendar, extended=case.extended
@@ -393,7 +398,14 @@ class RequestsIn:
 def _prove_entered(case: DeskCase, form: Form) -> None:
     """Of a no all that was written, or the officer says that the rest names nobody. Raises `Problem`."""
     if is_half_entered(case) and form.get(TOLD) != "yes":
-        raise Problem("malformed", "Lines of it were never entered: enter them, or tick that they name nobody.")
+        raise Problem("malformed", SHUT if case.shut else UNTOLD)
+
+
+def _prove_named(case: DeskCase, form: Form) -> None:
+    """That a confirmation can name each line that is left, and does. Raises `Problem`."""
+    if case.shut:
+        raise Problem("malformed", "Nobody can say which lines of it were entered: its words do not open.")
+    _prove_entered(case, form)
 
 
 def _lines_read(case: DeskCase, form: Form) -> Collection[int]:
