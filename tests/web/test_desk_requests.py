@@ -360,6 +360,20 @@ async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_den
     assert await denied(folder, "email", email(9))
 
 
+async def test_of_a_no_that_was_cut_off_each_line_that_can_be_read_is_entered_with_the_first(folder):
+    cookie = await comes_in(folder)
+    secrets = await asyncio.to_thread(inside.secrets)
+    cases = Cases(folder, secrets.desk, lambda: datetime.now(UTC))
+    said = {"lines": f"{email(1)}\n{email(2)}\n12x", "unread": ["12x"]}
+    await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "letter", said)
+    async with desk(folder) as client:
+        entered = await acts(client, cookie, "/desk/requests/1", action="again", identifiers=email(3), read_0="yes")
+        assert entered.status_code == 303
+        assert (await acts(client, cookie, "/desk/requests/1", action="comply")).status_code == 303
+    for person in (1, 2, 3):
+        assert await denied(folder, "email", email(person))
+
+
 async def takes_in_while_away(client, cookie, folder, person):
     """What the desk answers to a no that came while the ledger could not be written."""
     form, ledger = form_of(await client.get("/desk/requests", headers=cookie)), folder / "ledger.sqlite3"

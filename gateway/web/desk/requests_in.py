@@ -304,6 +304,8 @@ class RequestsIn:
             raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
         if case.unread and not read and not was_cut_off(case):
             raise Problem("malformed", "Nothing was entered: say which of the lines these are.")
+        if was_cut_off(case):  # with what could be read when it came: by this it has an entry, and nobody looks again
+            named, _ = self._named(f"{case.said['lines']}\n{lines}", case.place)
         await self._enter(case, named)
         if case.shut:
             return
