@@ -293,9 +293,9 @@ class RequestsIn:
         await self._close(case, DENIED, reason)
 
     async def _again(self, case: DeskCase, lines: str, read: Collection[int]) -> None:
-        """What was not readable, as it is read now: entered with the day on which the request came. `read`: which of the
-        unread lines that is, since one line may name several, and several one. Words that do not open stay as they are:
-        who sealed over them would say that nothing is left of them, and that there was no mail.
+        """What was not readable, as it is read now: entered with the day on which the request came. `read`: which of
+        the unread lines that is, since one line may name several, and several one. Words that do not open stay as they
+        are: who sealed over them would say that nothing is left of them, and that there was no mail.
         """
         if is_too_much(lines):
             raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
@@ -450,13 +450,16 @@ class MailPage:
 
     async def sort(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST /desk/mail/{number}`: what it asks for, and from where; or that it asks for nothing."""
-        case, kind, place = await self._case(request), form.get("kind", ""), form.get("place", "").upper()
+        kind, place = form.get("kind", ""), form.get("place", "").upper()
+        case = await self._case(request, shut=True)
         if case.answered or case.event:
             raise Problem("malformed", "This case was entered or answered already.")
         if place and not PLACE.fullmatch(place):
             raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
+        if case.shut:
+            return await self._end_shut(officer, case, kind)
         if kind == NO_REQUEST and form.get("seen", UNREAD) != _as_sorted(case):
             raise Problem("malformed", "A colleague sorted this mail meanwhile. Open it again.")
         cases = self.mailbox.cases
@@ -468,10 +471,24 @@ class MailPage:
             raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
         return go_on(f"{REQUESTS}/{case.number}")
 
+    async def _end_shut(self, officer: Officer, case: DeskCase, kind: str) -> Response:
+        """One whose words do not open asks for nothing, or names nobody, as the mail itself says: its words are left as
+        they are. Raises `Problem` for what else it may be taken for.
+        """
+        if kind != NO_REQUEST:
+            raise Problem(
+                "malformed", "Its words do not open: enter what the mail itself names, or end it as no request."
+            )
+        await self.door.note(officer, "sorted a mail", case=str(case.number))
+        if not await asyncio.to_thread(self.mailbox.cases.answer_case, case.number, NO_REQUEST, event=case.event):
+            raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
+        return go_on(f"{REQUESTS}/{case.number}")
+
     async def _case(self, request: Request, *, shut: bool = False) -> DeskCase:
         """`shut`: also one whose words do not open: the mail has a seal of its own. Raises `Problem`."""
         found = await case_of(self.mailbox.cases, request.path_params["number"])
-        if found is None or not (MAIL in found.said or (shut and found.shut)):
+        shut = shut and found is not None and found.shut and found.manner == Manner.EMAIL
+        if found is None or not (MAIL in found.said or shut):
             raise Problem("not_found", "There is no mail of this number, or it was forgotten.")
         return found
 
