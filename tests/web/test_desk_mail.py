@@ -400,6 +400,47 @@ async def test_a_no_whose_words_do_not_open_is_not_denied_unread_and_its_mail_is
         assert (await posted(client, cookie, path, **denied)).status_code == 303
 
 
+async def test_a_no_that_is_entered_from_its_mail_keeps_the_mail_and_is_complied_with_once_all_of_it_was(folder):
+    await asyncio.to_thread(lambda: box(folder).take(written("Also ann@example.com, please.").as_bytes()))
+    cookie, path = await comes_in(folder), "/desk/requests/1"
+    async with desk(folder) as client:
+        await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="US-CA")
+        await asyncio.to_thread(_shut, folder)
+        for sender in ("jo@example.com", "ann@example.com"):
+            page = (await client.get(path, headers=cookie)).text
+            assert ('name="identifiers"' in page, 'href="/desk/mail/1/original"' in page) == (True, True)
+            assert (await posted(client, cookie, path, action="again", identifiers=sender)).status_code == 303
+            saved = await client.get("/desk/mail/1/original", headers=cookie)
+            assert (saved.status_code, "ann@example.com" in saved.text) == (200, True)
+            assert (await posted(client, cookie, path, action="comply")).status_code == 400
+        assert "Read what was not readable of case 1" in (await client.get("/desk", headers=cookie)).text
+        assert (await posted(client, cookie, path, action="comply", told_unread="yes")).status_code == 303
+    assert [line.get("told_unread") for line in await lines(folder) if line["what"] == "case: comply"] == ["yes"]
+
+
+async def test_a_mail_whose_words_do_not_open_is_ended_as_no_request_by_who_looked_at_it_and_no_letter_is(folder):
+    await asyncio.to_thread(lambda: box(folder).take(written("Buy our pills.").as_bytes()))
+    await asyncio.to_thread(lambda: box(folder).cases.open_case(NOW, RequestKind.OPT_OUT, "", "letter", {"lines": "x"}))
+    cookie, path = await comes_in(folder), "/desk/requests/1"
+    await asyncio.to_thread(_shut, folder)
+    async with desk(folder) as client:
+        assert "Nobody is named in it" in (await client.get(path, headers=cookie)).text
+        assert "Nobody is named in it" not in (await client.get("/desk/requests/2", headers=cookie)).text
+        said = {"form": form_of(await client.get(path, headers=cookie)), "kind": "no request"}
+        for mail, told, status in (
+            (2, said, 404),
+            (1, {**said, "kind": "delete"}, 400),
+            (1, said, 303),
+            (1, said, 400),
+        ):
+            answered = await client.post(f"/desk/mail/{mail}", headers={**cookie, **OURS, **FORM}, data=told)
+            assert answered.status_code == status
+        assert "<strong>no request</strong>" in (await client.get(path, headers=cookie)).text
+        assert (await client.get("/desk/mail/1/original", headers=cookie)).content == written(
+            "Buy our pills."
+        ).as_bytes()
+
+
 def _shut(folder):
     with desk_file(folder) as db:
         db.execute("UPDATE request SET sealed = x'00'")

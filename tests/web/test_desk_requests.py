@@ -166,7 +166,7 @@ async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folde
         assert "Read what was not readable" in (await client.get("/desk", headers=cookie)).text
         wrong = await acts(client, cookie, path, action="again", identifiers="12y")
         assert (wrong.status_code, await denied(folder, "phone", phone(4))) == (422, False)
-        right = await acts(client, cookie, path, action="again", identifiers=phone(4).replace("+", "%2B"))
+        right = await acts(client, cookie, path, action="again", identifiers=phone(4).replace("+", "%2B"), read_0="yes")
         assert right.status_code == 303
         assert "Confirm case 1" in (await client.get("/desk", headers=cookie)).text  # nothing is left to be read
     assert await denied(folder, "email", email(4))
@@ -266,14 +266,65 @@ async def test_a_line_that_cannot_be_read_is_named_where_another_one_has_the_sam
         assert "<li>4711</li>" in (await client.get(path, headers=cookie)).text
 
 
-async def test_lines_that_nobody_could_read_stay_named_until_as_many_are_read(folder):
+async def test_lines_that_nobody_could_read_stay_named_until_each_is_read(folder):
     cookie = await comes_in(folder)
     async with desk(folder) as client:
         path = (await takes_in(client, cookie, identifiers=f"{email(4)}\n12x\n13y")).headers["location"]
         for read, left in ((email(5), True), (f"{email(5)}%0A{email(6)}", False)):
-            assert (await acts(client, cookie, path, action="again", identifiers=read)).status_code == 303
-            assert ("<li>13y</li>" in (await client.get(path, headers=cookie)).text) is left
+            entered = await acts(client, cookie, path, action="again", identifiers=read, read_0="yes")
+            assert entered.status_code == 303
+            page = (await client.get(path, headers=cookie)).text
+            assert ("<li>13y</li>" in page, "<li>12x</li>" in page) == (left, False)
     assert await denied(folder, "email", email(5))
+
+
+async def test_a_no_is_complied_with_once_an_officer_said_of_each_line_that_it_was_entered(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\n12x\nloyalty = 4711")).headers["location"]
+        assert "checked>" not in (await client.get(path, headers=cookie)).text
+        two = {"action": "again", "identifiers": f"{email(5)}%0A{email(6)}"}  # of whoever wrote the one line
+        said = await acts(client, cookie, path, **two)
+        assert (said.status_code, "which of the lines" in said.text) == (400, True)
+        assert (await acts(client, cookie, path, **two, read_0="yes", seen="2")).status_code == 303
+        assert (await acts(client, cookie, path, action="comply")).status_code == 400
+        told = await acts(
+            client, cookie, path, action="letter", letter="confirmation", language="en", told_unread="yes"
+        )
+        assert "nothing was done for it: 4711. " in told.text
+        assert 'name="read_0" value="yes" checked>' in told.text  # one is left
+        last = {"action": "again", "identifiers": email(7), "read_0": "yes"}
+        assert (await acts(client, cookie, path, **last, seen="2")).status_code == 400  # of the page of before
+        assert (await acts(client, cookie, path, **last, seen="1")).status_code == 303
+        assert (await acts(client, cookie, path, action="comply")).status_code == 303
+    assert await denied(folder, "email", email(6))
+    assert await denied(folder, "email", email(7))
+
+
+async def test_of_a_hundred_lines_that_nobody_could_read_all_are_said_to_be_entered_at_once(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        lines = "\n".join(f"{number}x" for number in range(100))
+        path = (await takes_in(client, cookie, identifiers=lines)).headers["location"]
+        every = {f"read_{index}": "yes" for index in range(100)}
+        said = await acts(client, cookie, path, action="again", identifiers=email(4), seen="100", **every)
+        assert said.status_code == 303
+        assert "Not readable" not in (await client.get(path, headers=cookie)).text
+
+
+async def test_of_a_no_that_was_cut_off_its_readable_lines_are_entered_without_a_tick(folder):
+    cookie = await comes_in(folder)
+    secrets = await asyncio.to_thread(inside.secrets)
+    cases = Cases(folder, secrets.desk, lambda: datetime.now(UTC))
+    said = {"lines": f"{email(9)}\n12x", "unread": ["12x"]}
+    await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "letter", said)
+    async with desk(folder) as client:
+        path = "/desk/requests/1"
+        assert "checked>" not in (await client.get(path, headers=cookie)).text
+        assert (await acts(client, cookie, path, action="again", identifiers=email(9))).status_code == 303
+        assert "<li>12x</li>" in (await client.get(path, headers=cookie)).text
+        assert (await acts(client, cookie, path, action="comply")).status_code == 400
+    assert await denied(folder, "email", email(9))
 
 
 async def test_a_request_from_before_the_laws_first_row_stops_no_page(folder):
@@ -307,6 +358,20 @@ async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_den
         assert (await acts(client, cookie, path, action="deny", reason="no_permission")).status_code == 303
         assert "The no is kept and holds" in (await client.get(path, headers=cookie)).text
     assert await denied(folder, "email", email(9))
+
+
+async def test_of_a_no_that_was_cut_off_each_line_that_can_be_read_is_entered_with_the_first(folder):
+    cookie = await comes_in(folder)
+    secrets = await asyncio.to_thread(inside.secrets)
+    cases = Cases(folder, secrets.desk, lambda: datetime.now(UTC))
+    said = {"lines": f"{email(1)}\n{email(2)}\n12x", "unread": ["12x"]}
+    await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "letter", said)
+    async with desk(folder) as client:
+        entered = await acts(client, cookie, "/desk/requests/1", action="again", identifiers=email(3), read_0="yes")
+        assert entered.status_code == 303
+        assert (await acts(client, cookie, "/desk/requests/1", action="comply")).status_code == 303
+    for person in (1, 2, 3):
+        assert await denied(folder, "email", email(person))
 
 
 async def takes_in_while_away(client, cookie, folder, person):
@@ -432,6 +497,20 @@ async def test_an_officer_is_told_of_a_case_whose_words_do_not_open(folder):
         await asyncio.to_thread(_swapped, folder)
         pages = [(await client.get(path, headers=cookie)).text for path in paths]
     assert ["does not open" in page for page in pages] == [True, False]
+
+
+async def test_a_no_whose_words_open_no_more_is_not_confirmed_nor_complied_with_without_a_look_at_its_letter(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        for lines in (f"{email(4)}\nloyalty = 4711", email(2)):
+            await takes_in(client, cookie, identifiers=lines)
+        path, confirmation = "/desk/requests/1", {"action": "letter", "letter": "confirmation", "language": "en"}
+        await asyncio.to_thread(_swapped, folder)
+        for claim in ({"action": "comply"}, confirmation, {**confirmation, "told_unread": "yes"}):
+            assert (await acts(client, cookie, path, **claim)).status_code == 400
+        assert "Each line of the letter" in (await client.get(path, headers=cookie)).text
+        assert (await acts(client, cookie, path, action="comply", told_unread="yes")).status_code == 303
+        assert (await acts(client, cookie, path, **confirmation)).status_code == 400
 
 
 def _swapped(folder):

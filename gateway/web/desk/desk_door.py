@@ -23,7 +23,7 @@ from gateway.web.shell import cross_site, problem, wire
 from gateway.web.shell.peer import Peers
 from gateway.web.shell.problem import Problem
 
-MOST_BYTES, MOST_FIELDS = 64 * 1024, 100
+MOST_BYTES, MOST_FIELDS = 64 * 1024, 128  # a tick for each of a case's hundred lines, and what stands beside them
 PROXY = "proxy"
 MOST_UPLOAD = 1_000_000  # bytes of a form with a file
 CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)

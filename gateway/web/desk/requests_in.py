@@ -68,6 +68,8 @@ LETTERS_OF: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(
 LETTERS = LETTERS_OF["request"]
 IN_PART = LETTERS_OF["in_part"]["confirmation"]
 TOLD = "told_unread"  # the tick that nobody can ever read the lines that are left, and the person is told which
+UNTOLD = "Lines of it were never entered: enter them, or tick that they name nobody."
+SHUT = "Its words do not open: enter what the letter or mail itself names, and tick that you did."
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 MOST_LINES, MOST_SIGNS = 100, 8_000
 TYPED = re.compile(r"([a-z_]+(?::[A-Za-z0-9_-]+)?)\s*[=:]\s*(.+)")
@@ -110,13 +112,19 @@ async def case_of(cases: Cases, number: object) -> DeskCase | None:
 
 
 def is_half_entered(case: DeskCase) -> bool:
-    """Whether lines of a no are left of which nobody knows whom they name."""
-    return case.kind in NOES and bool(case.unread)
+    """Whether lines of a no are left of which nobody knows whom they name, or may be: its words do not open."""
+    return case.kind in NOES and (bool(case.unread) or case.shut)
 
 
 def waits_for_reader(case: DeskCase) -> bool:
     """Whether a no is entered nowhere and the desk has no lines of it: those stand in a mail, or do not open."""
     return case.kind in NOES and not case.event and (case.shut or MAIL in case.said)
+
+
+def was_cut_off(case: DeskCase) -> bool:
+    """Whether lines of a no could be read that are entered nowhere: the ledger was away when it came."""
+    written = written_lines(str(case.said.get("lines", "")))
+    return case.kind in NOES and not case.event and len(written) > len(case.unread)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ class RequestsIn:
             last, what = min(first, last), "Acknowledge"
         if case.kind in NOES and not case.event:
             what = "Enter"
-        elif case.event and case.unread:
+        elif case.event and (case.unread or is_half_entered(case)):
             what = "Read what was not readable of"
         elif case.event and case.kind in NOES:
             what = "Confirm"
@@ -233,7 +241,7 @@ class RequestsIn:
         elif action == "deny" and form.get("reason") in reasons:
             act = partial(self._deny, case, form["reason"])
         elif action == "again" and case.kind in NOES:
-            act = partial(self._again, case, form.get("identifiers", ""))
+            act = partial(self._again, case, form.get("identifiers", ""), _lines_read(case, form))
         elif action == "forgotten" and case.kind is RequestKind.DELETE:
             act = partial(asyncio.to_thread, self.cases.entered, case.number, await self._act_of(form.get("event", "")))
         else:
@@ -284,17 +292,26 @@ class RequestsIn:
             await self._count(case, reason)
         await self._close(case, DENIED, reason)
 
-    async def _again(self, case: DeskCase, lines: str) -> None:
-        """What was not readable, as it is read now: entered with the day on which the request came."""
+    async def _again(self, case: DeskCase, lines: str, read: Collection[int]) -> None:
+        """What was not readable, as it is read now: entered with the day on which the request came. `read`: which of
+        the unread lines that is, since one line may name several, and several one. Words that do not open stay as they
+        are: who sealed over them would say that nothing is left of them, and that there was no mail.
+        """
         if is_too_much(lines):
             raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
         named, unread = self._named(lines, case.place)
         if unread or not named.subjects:
             raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
+        if case.unread and not read and not was_cut_off(case):
+            raise Problem("malformed", "Nothing was entered: say which of the lines these are.")
+        if was_cut_off(case):  # with what could be read when it came: by this it has an entry, and nobody looks again
+            named, _ = self._named(f"{case.said['lines']}\n{lines}", case.place)
         await self._enter(case, named)
-        left = case.unread if len(written_lines(lines)) < len(case.unread) else []  # nobody knows which were read
-        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
-        await asyncio.to_thread(self.cases.reread, case.number, read)
+        if case.shut:
+            return
+        left = [each for index, each in enumerate(case.unread) if index not in read]
+        said = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
+        await asyncio.to_thread(self.cases.reread, case.number, said)
 
     async def _enter(self, case: DeskCase, named: Named) -> None:
         """The no, as an entry that names the case, the agent, and the hash of what the person signed."""
@@ -354,7 +371,7 @@ class RequestsIn:
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
             is_no=case.kind in NOES, waits=waits_for_reader(case), half=is_half_entered(case),
-            rows=system_rows(asked, self.door),
+            sole=len(case.unread) == 1 and not was_cut_off(case), rows=system_rows(asked, self.door),
         )  # fmt: skip
 
     def _letter(self, case: DeskCase, form: Form, reasons: Mapping[str, DenialReason]) -> str:
@@ -367,7 +384,7 @@ class RequestsIn:
         if language not in texts or not true_of.get(name):
             raise Problem("malformed", "This letter would not be true of the case as it is.")
         if name == "confirmation" and is_half_entered(case):
-            _prove_entered(case, form)
+            _prove_named(case, form)
             texts = IN_PART
         last = clock_of(case.kind, case.place, case.received.date()).answered_by(
             case.received, self.calendar, extended=case.extended
@@ -383,7 +400,24 @@ class RequestsIn:
 def _prove_entered(case: DeskCase, form: Form) -> None:
     """Of a no all that was written, or the officer says that the rest names nobody. Raises `Problem`."""
     if is_half_entered(case) and form.get(TOLD) != "yes":
-        raise Problem("malformed", "Lines of it were never entered: enter them, or tick that they name nobody.")
+        raise Problem("malformed", SHUT if case.shut else UNTOLD)
+
+
+def _prove_named(case: DeskCase, form: Form) -> None:
+    """That a confirmation can name each line that is left, and does. Raises `Problem`."""
+    if case.shut:
+        raise Problem("malformed", "Nobody can say which lines of it were entered: its words do not open.")
+    _prove_entered(case, form)
+
+
+def _lines_read(case: DeskCase, form: Form) -> Collection[int]:
+    """Which of the unread lines an officer ticked as entered. Raises `Problem` where a colleague entered some of them
+    since the page was shown: they have other places then.
+    """
+    count = len(case.unread)
+    if form.get("seen", str(count)) != str(count):
+        raise Problem("malformed", "A colleague entered lines of it meanwhile. Open it again.")
+    return {index for index in range(count) if form.get(f"read_{index}") == "yes"}
 
 
 def _ticked(form: Form) -> dict[str, str]:
@@ -416,13 +450,16 @@ class MailPage:
 
     async def sort(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST /desk/mail/{number}`: what it asks for, and from where; or that it asks for nothing."""
-        case, kind, place = await self._case(request), form.get("kind", ""), form.get("place", "").upper()
+        kind, place = form.get("kind", ""), form.get("place", "").upper()
+        case = await self._case(request, shut=True)
         if case.answered or case.event:
             raise Problem("malformed", "This case was entered or answered already.")
         if place and not PLACE.fullmatch(place):
             raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
+        if case.shut:
+            return await self._end_shut(officer, case, kind)
         if kind == NO_REQUEST and form.get("seen", UNREAD) != _as_sorted(case):
             raise Problem("malformed", "A colleague sorted this mail meanwhile. Open it again.")
         cases = self.mailbox.cases
@@ -434,10 +471,24 @@ class MailPage:
             raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
         return go_on(f"{REQUESTS}/{case.number}")
 
+    async def _end_shut(self, officer: Officer, case: DeskCase, kind: str) -> Response:
+        """One whose words do not open asks for nothing, or names nobody, as the mail itself says: its words are left as
+        they are. Raises `Problem` for what else it may be taken for.
+        """
+        if kind != NO_REQUEST:
+            raise Problem(
+                "malformed", "Its words do not open: enter what the mail itself names, or end it as no request."
+            )
+        await self.door.note(officer, "sorted a mail", case=str(case.number))
+        if not await asyncio.to_thread(self.mailbox.cases.answer_case, case.number, NO_REQUEST, event=case.event):
+            raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
+        return go_on(f"{REQUESTS}/{case.number}")
+
     async def _case(self, request: Request, *, shut: bool = False) -> DeskCase:
         """`shut`: also one whose words do not open: the mail has a seal of its own. Raises `Problem`."""
         found = await case_of(self.mailbox.cases, request.path_params["number"])
-        if found is None or not (MAIL in found.said or (shut and found.shut)):
+        shut = shut and found is not None and found.shut and found.manner == Manner.EMAIL
+        if found is None or not (MAIL in found.said or shut):
             raise Problem("not_found", "There is no mail of this number, or it was forgotten.")
         return found
 
