@@ -426,10 +426,11 @@ async def test_a_mail_whose_words_do_not_open_is_ended_as_no_request_by_who_look
     async with desk(folder) as client:
         assert "Nobody is named in it" in (await client.get(path, headers=cookie)).text
         assert "Nobody is named in it" not in (await client.get("/desk/requests/2", headers=cookie)).text
-        said = {"form": form_of(await client.get(path, headers=cookie)), "kind": "no request"}
+        said = {"form": form_of(await client.get(path, headers=cookie)), "kind": "no request", "looked": "yes"}
         for mail, told, status in (
             (2, said, 404),
             (1, {**said, "kind": "delete"}, 400),
+            (1, {**said, "looked": ""}, 400),
             (1, said, 303),
             (1, said, 400),
         ):

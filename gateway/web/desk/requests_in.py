@@ -459,7 +459,7 @@ class MailPage:
         if kind not in {*RequestKind, NO_REQUEST}:
             raise Problem("malformed", "Say what is asked for.")
         if case.shut:
-            return await self._end_shut(officer, case, kind)
+            return await self._end_shut(officer, case, form)
         if kind == NO_REQUEST and form.get("seen", UNREAD) != _as_sorted(case):
             raise Problem("malformed", "A colleague sorted this mail meanwhile. Open it again.")
         cases = self.mailbox.cases
@@ -471,13 +471,13 @@ class MailPage:
             raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
         return go_on(f"{REQUESTS}/{case.number}")
 
-    async def _end_shut(self, officer: Officer, case: DeskCase, kind: str) -> Response:
+    async def _end_shut(self, officer: Officer, case: DeskCase, form: Form) -> Response:
         """One whose words do not open asks for nothing, or names nobody, as the mail itself says: its words are left as
         they are. Raises `Problem` for what else it may be taken for.
         """
-        if kind != NO_REQUEST:
+        if form.get("kind") != NO_REQUEST or form.get("looked") != "yes":
             raise Problem(
-                "malformed", "Its words do not open: enter what the mail itself names, or end it as no request."
+                "malformed", "Its words do not open: enter what the mail itself names, or tick that it asks for nothing."
             )
         await self.door.note(officer, "sorted a mail", case=str(case.number))
         if not await asyncio.to_thread(self.mailbox.cases.answer_case, case.number, NO_REQUEST, event=case.event):
