@@ -477,7 +477,7 @@ class MailPage:
         """
         if form.get("kind") != NO_REQUEST or form.get("looked") != "yes":
             raise Problem(
-                "malformed", "Its words do not open: enter what the mail itself names, or tick that it asks for nothing."
+                "malformed", "Its words do not open: enter what the mail names, or tick that it asks for nothing."
             )
         await self.door.note(officer, "sorted a mail", case=str(case.number))
         if not await asyncio.to_thread(self.mailbox.cases.answer_case, case.number, NO_REQUEST, event=case.event):
