@@ -41,6 +41,11 @@ def box(folder, clock=lambda: NOW) -> Mailbox:
     return Mailbox(Cases(folder, inside.secrets().desk, clock))
 
 
+async def taken(folder, mail):
+    """Beside the loop, the secrets too, which are read once a process."""
+    return await asyncio.to_thread(lambda: box(folder).take(mail))
+
+
 @pytest.fixture
 def run(folder):
     return lambda *words, mail=b"": CliRunner().invoke(group, ["desk", "mail", *words, "--data", str(folder)], mail)
@@ -268,7 +273,7 @@ async def posted(client, cookie, path, **said):
 
 async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(folder):
     cookie = await comes_in(folder)
-    await asyncio.to_thread(box(folder).take, written("<b>Do not sell</b>", came=NOW).as_bytes())
+    await taken(folder, written("<b>Do not sell</b>", came=NOW).as_bytes())
     async with desk(folder) as client:
         today = await client.get("/desk", headers=cookie)
         assert 'href="/desk/mail/1">Read the mail of case 1</a>' in today.text
@@ -290,7 +295,9 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
 
 async def test_a_no_that_came_by_mail_is_denied_only_once_it_was_entered_and_goes_on_holding(folder):
     cookie, path = await comes_in(folder), "/desk/requests/1"
-    await asyncio.to_thread(box(folder).take, written("As the agent of jo@example.com: do not sell.").as_bytes())
+    await asyncio.to_thread(
+        lambda: box(folder).take(written("As the agent of jo@example.com: do not sell.").as_bytes())
+    )
     denial = {"action": "deny", "reason": "no_permission"}
     async with desk(folder) as client:
         assert (await posted(client, cookie, path, **denial)).status_code == 400  # unread
@@ -307,7 +314,7 @@ async def test_a_no_that_came_by_mail_is_denied_only_once_it_was_entered_and_goe
 
 async def test_a_mail_that_names_nobody_is_ended_as_no_request_also_once_it_was_read(folder):
     cookie, page = await comes_in(folder), "/desk/mail/1"
-    await asyncio.to_thread(box(folder).take, written("Stop it!", sender="nobody").as_bytes())
+    await taken(folder, written("Stop it!", sender="nobody").as_bytes())
     async with desk(folder) as client:
         await posted(client, cookie, page, kind="opt_out", place="US-CA")
         for stale in ("unread", "delete"):
@@ -319,7 +326,7 @@ async def test_a_mail_that_names_nobody_is_ended_as_no_request_also_once_it_was_
 
 async def test_the_log_says_whose_mail_was_read_and_saved(folder):
     cookie = await comes_in(folder)
-    await asyncio.to_thread(box(folder).take, written().as_bytes())
+    await taken(folder, written().as_bytes())
     async with desk(folder) as client:
         for path in ("/desk/mail/1", "/desk/mail/1/original", "/desk/mail/2"):
             await client.get(path, headers=cookie)
@@ -331,7 +338,7 @@ async def test_the_log_says_whose_mail_was_read_and_saved(folder):
 async def test_a_mail_that_a_colleague_sorted_or_entered_is_not_ended_as_no_request(folder, monkeypatch, does):
     cookie = await comes_in(folder)
     for text in ("Do not sell.", "Do not share."):
-        await asyncio.to_thread(box(folder).take, written(text).as_bytes())
+        await taken(folder, written(text).as_bytes())
     async with desk(folder) as client:
         await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="us-ca")
         assert (await posted(client, cookie, "/desk/mail/1", kind="no request")).status_code == 400
@@ -360,7 +367,7 @@ async def test_a_mail_of_halves_of_characters_is_shown_all_the_same(folder):
         b"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/plain; charset=unicode_escape\n\n\\ud800 no"
         b"\n--a\nContent-Type: image/png\nContent-Disposition: attachment; filename*=unicode_escape''%5Cud800\n\nx\n--a--\n"
     )
-    await asyncio.to_thread(box(folder).take, raw)
+    await taken(folder, raw)
     async with desk(folder) as client:
         page = await client.get("/desk/mail/1", headers=cookie)
         assert "? no" in page.text
@@ -371,7 +378,7 @@ async def test_a_mail_of_halves_of_characters_is_shown_all_the_same(folder):
 async def test_a_mail_that_asks_for_deletion_gets_that_clock_and_one_that_asks_for_nothing_ends(folder):
     cookie, reader = await comes_in(folder), await comes_in(folder, "ron", DeskRole.READER)
     for text in ("Delete me.", "Buy our pills."):
-        await asyncio.to_thread(box(folder).take, written(text).as_bytes())
+        await taken(folder, written(text).as_bytes())
     async with desk(folder) as client:
         await posted(client, cookie, "/desk/mail/1", kind="delete", place="DE")
         assert "Case 1: delete" in (await client.get("/desk/requests/1", headers=cookie)).text
@@ -387,7 +394,7 @@ async def test_a_mail_that_asks_for_deletion_gets_that_clock_and_one_that_asks_f
 
 
 async def test_a_no_whose_words_do_not_open_is_not_denied_unread_and_its_mail_is_still_there(folder):
-    await asyncio.to_thread(box(folder).take, written().as_bytes())
+    await taken(folder, written().as_bytes())
     await asyncio.to_thread(_shut, folder)
     cookie, path = await comes_in(folder), "/desk/requests/1"
     async with desk(folder) as client:
@@ -401,7 +408,7 @@ async def test_a_no_whose_words_do_not_open_is_not_denied_unread_and_its_mail_is
 
 
 async def test_a_no_that_is_entered_from_its_mail_keeps_the_mail_and_is_complied_with_once_all_of_it_was(folder):
-    await asyncio.to_thread(lambda: box(folder).take(written("Also ann@example.com, please.").as_bytes()))
+    await taken(folder, written("Also ann@example.com, please.").as_bytes())
     cookie, path = await comes_in(folder), "/desk/requests/1"
     async with desk(folder) as client:
         await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="US-CA")
@@ -419,7 +426,7 @@ async def test_a_no_that_is_entered_from_its_mail_keeps_the_mail_and_is_complied
 
 
 async def test_a_mail_whose_words_do_not_open_is_ended_as_no_request_by_who_looked_at_it_and_no_letter_is(folder):
-    await asyncio.to_thread(lambda: box(folder).take(written("Buy our pills.").as_bytes()))
+    await taken(folder, written("Buy our pills.").as_bytes())
     await asyncio.to_thread(lambda: box(folder).cases.open_case(NOW, RequestKind.OPT_OUT, "", "letter", {"lines": "x"}))
     cookie, path = await comes_in(folder), "/desk/requests/1"
     await asyncio.to_thread(_shut, folder)
