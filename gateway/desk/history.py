@@ -33,7 +33,7 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.holders import held_since, last_before, own_outs_at, shown_since
+from gateway.ledger.acts.holders import last_before, own_outs_at, passed_since, shown_since
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
@@ -266,7 +266,7 @@ def standings_at(store: Store, keys: Sequence[bytes], at: datetime, holder: date
     """
     with ledger_snapshot(store) as db:
         found = rebuild(db, keys, milliseconds(at))
-        if holder is None or all(held_since(db, key, milliseconds(holder)) <= found.position for key in keys):
+        if holder is None or all(passed_since(db, key, milliseconds(holder)) <= found.position for key in keys):
             return found
         return Rebuilt(found.position, (), (), ANOTHERS)
 

@@ -159,6 +159,14 @@ def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collec
     return _last(db, key, _taken(_passed(db, group(db, key)), now, proved), now)
 
 
+def passed_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
+    """The entry from which on nobody else had it by what is on record: the first account that ever has it takes it from
+    nobody. 0: always.
+    """
+    found = _passed(db, group(db, key))
+    return _last(db, key, _taken(found, now, {had.account for had in found if not had.span.over(now)}), now)
+
+
 def passed_at(db: sqlite3.Connection, key: bytes, now: int, proved: Collection[bytes]) -> int:
     """When somebody else had it last by what `forgotten_since` looks at, in Unix milliseconds; 0: never. For what waits
     for its holder and is no entry.
