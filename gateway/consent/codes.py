@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
@@ -32,14 +32,14 @@ from gateway.ledger.store import asked_or
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
-from gateway.terms import Purpose
+from gateway.terms import CLOCKS_APART, Purpose
 
 MINUTE = 60_000  # milliseconds
 GOOD_FOR = 10  # minutes: long enough for slow mail, short for a guess
 AN_ENTRY_HOUR = 60  # minutes over which sends are counted
 TRIES = 5  # of 10**8 codes: a guess succeeds once in twenty million
 AN_ADDRESS = 3  # codes an hour to one mailbox or number for one use; then only where none that it has is good any more
-AHEAD = 5  # minutes that the clock of whichever machine sent a code may be ahead: a later one is good for nothing
+AHEAD = CLOCKS_APART // timedelta(milliseconds=1)  # of whichever machine sent a code: a later one is good for nothing
 STAYS_GOOD = 8  # minutes: an older code than that has too little of its ten left to stand in for a new one
 NONE_OF_ITS_OWN = b""
 
@@ -82,7 +82,7 @@ def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int, asker: by
         "SELECT count(*), max(CASE WHEN digest IS NOT NULL AND at <= ? THEN at ELSE 0 END) FROM code"
         " WHERE address = ? AND digest IS NOT ?"
     )
-    sent, newest = tx.db.execute(sql, (now + AHEAD * MINUTE, code.address, NONE_OF_ITS_OWN)).fetchone()
+    sent, newest = tx.db.execute(sql, (now + AHEAD, code.address, NONE_OF_ITS_OWN)).fetchone()
     older = sent >= AN_ADDRESS and newest >= now - STAYS_GOOD * MINUTE
     row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest, asker or None)
     tx.db.execute("INSERT INTO code (ticket, address, at, digest, asker) VALUES (?, ?, ?, ?, ?)", row)
@@ -99,7 +99,7 @@ def enter_code(tx: Transaction, code: Hashed, now: int) -> int | None:
     used up with it; otherwise how many tries are left with this ticket, 0 where it is over.
     """
     row = tx.db.execute("SELECT address, digest, tries, at FROM code WHERE ticket = ?", (code.ticket,)).fetchone()
-    since, until = now - GOOD_FOR * MINUTE, now + AHEAD * MINUTE
+    since, until = now - GOOD_FOR * MINUTE, now + AHEAD
     if row is None or row[1] is None or row[0] != code.address or not since <= row[3] <= until:
         return 0
     sql = "SELECT ticket, digest FROM code WHERE address = ? AND at BETWEEN ? AND ? AND digest <> ?"
