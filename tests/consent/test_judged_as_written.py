@@ -400,14 +400,14 @@ class TestWhatIsKeptBesideTheLedger:
     async def test_is_its_old_holders_where_what_it_names_passed_to_somebody_else(
         self, house, consent, clock, who, account, said, how
     ):
-        """And not the next one's (R5)."""
+        """And not the next one's (R5), once two clocks that differ cannot say otherwise."""
         number, phones_id, other = who("phone", phone(1)), who("gaid", GAID), who("account", "b")
         await consent.link(account, [number, phones_id], Span(milliseconds(clock())))
         clock.later(hours=1)
         for file, purpose in ((consent.emergency, Purpose.SALE), (consent.later, Purpose.PROFILING)):
             kept = KeptRequest(new_event(clock()), (number,), said(purposes=[purpose]))
             await file.keep_beside(kept)
-        clock.later(seconds=1)
+        clock.later(minutes=6)
         now = milliseconds(clock())
         if how == "released":
             await consent.link(None, [number], Span(now), released=True)
