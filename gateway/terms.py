@@ -10,6 +10,7 @@ from enum import StrEnum
 
 DAY_MS = 86_400_000  # milliseconds of a day
 CLOCKS_APART = timedelta(minutes=5)  # so far two machines' clocks may differ without anybody's fault
+CLOCKS_APART_MS = CLOCKS_APART // timedelta(milliseconds=1)
 ACCOUNT_BACKEND = (
     "account_backend"  # the operator's system of accounts as a receiver of messages, told of a child (R14)
 )

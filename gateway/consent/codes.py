@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -32,14 +32,14 @@ from gateway.ledger.store import asked_or
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
-from gateway.terms import CLOCKS_APART, Purpose
+from gateway.terms import CLOCKS_APART_MS, Purpose
 
 MINUTE = 60_000  # milliseconds
 GOOD_FOR = 10  # minutes: long enough for slow mail, short for a guess
 AN_ENTRY_HOUR = 60  # minutes over which sends are counted
 TRIES = 5  # of 10**8 codes: a guess succeeds once in twenty million
 AN_ADDRESS = 3  # codes an hour to one mailbox or number for one use; then only where none that it has is good any more
-AHEAD = CLOCKS_APART // timedelta(milliseconds=1)  # of whichever machine sent a code: a later one is good for nothing
+AHEAD = CLOCKS_APART_MS  # of whichever machine sent a code: a later one is good for nothing
 STAYS_GOOD = 8  # minutes: an older code than that has too little of its ten left to stand in for a new one
 NONE_OF_ITS_OWN = b""
 

@@ -62,15 +62,13 @@ from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, choice_h
 from gateway.ledger.transaction import Job, Transaction
 from gateway.ledger.writer import Asks, Writer
 from gateway.signals.heard import Heard, Said
-from gateway.terms import CLOCKS_APART, ChoiceKind, Erasing, NoticeKind, Purpose, Told
+from gateway.terms import CLOCKS_APART_MS, ChoiceKind, Erasing, NoticeKind, Purpose, Told
 
 COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
 AT_ONCE = 16  # people of one request among those that are entered behind others
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
-AHEAD_MS = CLOCKS_APART // timedelta(
-    milliseconds=1
-)  # of a clock further ahead a first act would be good until its time
+AHEAD_MS = CLOCKS_APART_MS  # of a clock further ahead a first act would be good until its time
 
 
 class ChoiceEntered(NamedTuple):

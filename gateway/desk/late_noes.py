@@ -16,7 +16,6 @@ time was both holders': one who is opted out too many can come back, a no that w
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.desk import recipients_to_tell
@@ -28,9 +27,9 @@ from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import DIGEST, RESIDES, Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import CLOCKS_APART
+from gateway.terms import CLOCKS_APART_MS
 
-APART = CLOCKS_APART // timedelta(milliseconds=1)
+APART = CLOCKS_APART_MS
 KEY = 16  # bytes
 SAID_AT = "SELECT at FROM detail WHERE seq = ?"
 LINKS = "SELECT account, identifier, start, until, released, at FROM link_event"

@@ -312,12 +312,17 @@ async def test_of_a_hundred_lines_that_nobody_could_read_all_are_said_to_be_ente
         assert "Not readable" not in (await client.get(path, headers=cookie)).text
 
 
-async def test_of_a_no_that_was_cut_off_its_readable_lines_are_entered_without_a_tick(folder):
-    cookie = await comes_in(folder)
+async def was_cut_off(folder, *readable):
+    """A letter's no of which a last line is not readable, kept nowhere when it came."""
     secrets = await asyncio.to_thread(inside.secrets)
     cases = Cases(folder, secrets.desk, lambda: datetime.now(UTC))
-    said = {"lines": f"{email(9)}\n12x", "unread": ["12x"]}
+    said = {"lines": "\n".join([*readable, "12x"]), "unread": ["12x"]}
     await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "letter", said)
+
+
+async def test_of_a_no_that_was_cut_off_its_readable_lines_are_entered_without_a_tick(folder):
+    cookie = await comes_in(folder)
+    await was_cut_off(folder, email(9))
     async with desk(folder) as client:
         path = "/desk/requests/1"
         assert "checked>" not in (await client.get(path, headers=cookie)).text
@@ -362,10 +367,7 @@ async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_den
 
 async def test_of_a_no_that_was_cut_off_each_line_that_can_be_read_is_entered_with_the_first(folder):
     cookie = await comes_in(folder)
-    secrets = await asyncio.to_thread(inside.secrets)
-    cases = Cases(folder, secrets.desk, lambda: datetime.now(UTC))
-    said = {"lines": f"{email(1)}\n{email(2)}\n12x", "unread": ["12x"]}
-    await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "letter", said)
+    await was_cut_off(folder, email(1), email(2))
     async with desk(folder) as client:
         entered = await acts(client, cookie, "/desk/requests/1", action="again", identifiers=email(3), read_0="yes")
         assert entered.status_code == 303
