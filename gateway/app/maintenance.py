@@ -12,6 +12,7 @@ import contextlib
 import re
 import secrets as random
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import folder_store, schema
+from gateway.ledger import watch as watching
 from gateway.ledger.acts import office_acts
 from gateway.ledger.audit import backup, examination
 from gateway.ledger.audit.backup import NewLogBegun
@@ -39,7 +41,7 @@ from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.subjects import moment
 from gateway.ledger.transaction import Transaction
-from gateway.ledger.watch import FileMoved, watch_of
+from gateway.ledger.watch import FileMoved
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings
@@ -90,7 +92,12 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     """
     owned = store_in(folder, owner=settings.store.owner)
     folder_store.prove_owner(owned, store_in(folder), "gateway rekey pepper")
-    at = clock()
+    at, rewrapped = clock(), threading.Event()
+
+    def tell(doubt: str) -> None:
+        """What a proof finds from there on is the newer pepper of our own, and no doubt."""
+        if not rewrapped.is_set():
+            watching.log(doubt)
 
     def job(tx: Transaction) -> tuple[int, int]:
         """Under the lock that all machines share: who comes second finds the first one's pepper, and adds none."""
@@ -99,10 +106,12 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
             secrets = secret_files.add_pepper(folder)
         fresh, total = secrets.peppers[applied:], len(secrets.peppers)
         office_acts.note_key(tx, RekeyKind.PEPPER, office_acts.REPLACED, at)
-        return office_acts.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, secrets.marks[-1]), total
+        standings = office_acts.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, secrets.marks[-1])
+        rewrapped.set()  # before its commit, behind which a proof may come at any moment
+        return standings, total
 
     try:
-        with _writing(folder, settings) as writer:
+        with _writing(folder, settings, tell) as writer:
             done = writer.submit(job).result()
     except (StoreUnavailable, FileMoved):
         with contextlib.closing(store_in(folder).open_to_read()) as db:
@@ -123,11 +132,11 @@ def _peppers_here(folder: Path, db: sqlite3.Connection) -> tuple[Secrets, int]:
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, settings: Settings) -> Iterator[Writer]:
-    """A writer whose keys are those of the rows, before they are rewritten."""
+def _writing(folder: Path, settings: Settings, tell: Callable[[str], None]) -> Iterator[Writer]:
+    """A writer whose keys are those of the rows, before they are rewritten. `tell`: of `LedgerWatch`."""
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         secrets, applied = _peppers_here(folder, db)
-    watch = watch_of(store_in(folder), applied, marks=secrets.marks[:applied])
+    watch = watching.watch_of(store_in(folder), applied, marks=secrets.marks[:applied], tell=tell)
     watch.start()
     writer = Writer(
         store_in(folder),
