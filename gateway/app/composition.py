@@ -46,7 +46,7 @@ from gateway.desk.documents import Document
 from gateway.desk.emergency import LABEL, LATER, Emergency, Intake
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan, months_before
-from gateway.desk.history import LedgerFacts
+from gateway.desk.history import facts_of
 from gateway.disk import boot_seconds, close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
@@ -104,7 +104,7 @@ def looked_up(
     begins = threading.Thread(target=begin, name="ledger-begins", daemon=True)
     begins.start()
     begins.join(within)
-    facts = stack.enter_context(contextlib.closing(LedgerFacts(writer.store, watch)))
+    facts = stack.enter_context(contextlib.closing(facts_of(writer.store, watch)))
     return StateLookup(keeper.moment, watch, clock, facts)
 
 

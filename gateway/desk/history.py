@@ -14,11 +14,12 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import aiosqlite
 
@@ -46,9 +47,13 @@ from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 
+T = TypeVar("T")
 PersonOf = Callable[[bytes], PersonKeys]
 NOES = frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value})
 PART = 64  # rows that the thread hands over at once
+# Seconds that a check waits for a server to say which entry decided: everybody waits with it, and one that says nothing
+# any more is given up after four.
+TELLS_WITHIN = 0.2
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
 WHERE d.key = :key AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
@@ -345,9 +350,14 @@ def last_began(
     return max((seq for seq, source in found if source in sources), default=None)
 
 
+def facts_of(store: Store, watch: LedgerWatch) -> "LedgerFacts":
+    """Those that a store wants."""
+    return (ServerFacts if store.is_server else LedgerFacts)(store, watch)
+
+
 class LedgerFacts:
-    """One reading connection, opened anew whenever the watch lost and found the file again. Each call raises
-    `LookupRefused` rather than answer from doubt.
+    """Which entry decided, for checks by keys that may know it. One reading connection, opened anew whenever the watch
+    lost and found the file again. Each call raises `LookupRefused` rather than answer from doubt.
     """
 
     def __init__(self, store: Store, watch: LedgerWatch) -> None:
@@ -368,6 +378,9 @@ class LedgerFacts:
         return b64(row[0]) if row else None
 
     def close(self) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -378,11 +391,42 @@ class LedgerFacts:
             raise Stale
         try:
             if self._db is None or self._generation != self._watch.generation:
-                self.close()
+                self._let_go()
                 self._generation = self._watch.generation
                 self._db = self._store.open_to_read()
             yield self._db
         except (sqlite3.Error, LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
-                self.close()
+                self._let_go()
             raise RowUnreadable(type(error).__name__) from error
+
+
+class ServerFacts(LedgerFacts):
+    """Of a ledger on a server, which is asked from a thread: whoever asks does so in the loop that answers everybody.
+    One question at a time; while one is out, nobody else waits, and is refused.
+    """
+
+    def __init__(self, store: Store, watch: LedgerWatch) -> None:
+        super().__init__(store, watch)
+        self._thread = ThreadPoolExecutor(1, "ledger-facts")
+        self._out: Future[Any] | None = None
+
+    def began(self, names: Collection[bytes], sources: Collection[str]) -> int | None:
+        return self._told(super().began, names, sources)
+
+    def event(self, seq: int) -> str | None:
+        return self._told(super().event, seq)
+
+    def close(self) -> None:
+        """By the thread itself, where the server lets go of it in time."""
+        self._thread.submit(self._let_go)
+        self._thread.shutdown(wait=False)
+
+    def _told(self, look: Callable[..., T], *asked: object) -> T:
+        if self._out is not None and not self._out.done():
+            raise Stale("the ledger says nothing")
+        self._out = told = self._thread.submit(look, *asked)
+        try:
+            return told.result(TELLS_WITHIN)
+        except TimeoutError as silence:
+            raise Stale("the ledger says nothing") from silence

@@ -118,3 +118,25 @@ def test_while_the_server_is_away_checks_deny_and_every_opt_out_is_taken_and_lat
     assert {status for *_, status in load.checked} == {200}
     assert longest < DENIES * 2
     assert told == (taken,) * 3, ready
+
+
+def test_nobody_waits_for_which_entry_decided_where_the_server_says_nothing_any_more(proxy, tmp_path):
+    """By a key that may know it. The loop that answers one answers all."""
+    config = tmp_path / "config.toml"
+    config.write_text(example.over(CONFIG))
+    with service(tmp_path, "--config", str(config)) as running:
+        said_no = {"identifiers": [named("gaid", gaid(1))]}
+        call(f"{running.url}/v1/choices", said_no | {"choice": "opt_out"}, headers={"Idempotency-Key": "one"})
+
+        def asked():
+            began = time.monotonic()
+            _, answer = call(f"{running.url}/v1/check", said_no | {"recipient": "teemo", "data": ["ad_id"]})
+            return answer, time.monotonic() - began
+
+        until(lambda: asked()[0]["because"]["event"])
+        comes_back = silent(proxy)
+        answers = [asked() for _ in range(4)]
+        comes_back()
+        assert not any(answer["allowed"] or answer["because"]["event"] for answer, _ in answers)
+        assert max(seconds for _, seconds in answers) < DENIES / 2
+        until(lambda: asked()[0]["because"]["event"])
