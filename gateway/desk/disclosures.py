@@ -352,8 +352,12 @@ def gone_of(tx: Transaction, recipient: str, rows: Sequence[Mark]) -> list[Mark]
     within = (min(batches, default=0), max(batches, default=0))
     found = rows_of(tx.db, THERE, {row for row, _ in rows}, recipient, *within)
     there = {(row, batch): recipient_holdings.read_listed(held or "").keys() for row, batch, held in found}
-    kept = recipient_holdings.still_kept(tx, {number for numbers in there.values() for number in numbers})
-    return [each for each in rows if each not in there or not there[each] <= kept]
+    kept = recipient_holdings.kept_since(tx, {number for numbers in there.values() for number in numbers})
+    return [
+        each
+        for each in rows
+        if each not in there or any(kept.get(number, recipient_holdings.NEVER) > each[1] for number in there[each])
+    ]
 
 
 def take_out(tx: Transaction, recipient: str, rows: Iterable[bytes], since: int) -> None:

@@ -58,7 +58,9 @@ DUE = (
     "DELETE FROM reported WHERE decision IN (SELECT decision FROM reported WHERE at < ? AND length(decision) = ?"
     " ORDER BY at LIMIT ?) RETURNING decision"
 )
-STILL_KEPT = "SELECT h.id FROM held h JOIN held_key k ON k.held = h.id AND k.key = h.named WHERE h.id IN ({marks})"
+STILL_KEPT = (
+    "SELECT h.id, k.first FROM held h JOIN held_key k ON k.held = h.id AND k.key = h.named WHERE h.id IN ({marks})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,11 @@ def listed(left: Iterable[Left], numbers: Mapping[bytes, int]) -> str:
     return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in sorted(_plain(each.forms))) + ","
 
 
-def still_kept(tx: Transaction, numbers: Collection[int]) -> set[int]:
-    """Those of which their own name leads to what is kept: of whoever is erased none does."""
-    return {number for (number,) in rows_of(tx.db, STILL_KEPT, numbers)}
+def kept_since(tx: Transaction, numbers: Collection[int]) -> dict[int, int]:
+    """Those of which their own name leads to what is kept, and since which entry: of whoever is erased none does, and
+    what left later may have their number.
+    """
+    return dict(rows_of(tx.db, STILL_KEPT, numbers))
 
 
 def _plain(forms: Iterable[str]) -> set[str]:

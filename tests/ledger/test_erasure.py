@@ -469,3 +469,8 @@ def test_a_row_is_on_record_no_more_whichever_of_whom_it_names_was_erased(story,
     assert story.do(lambda tx: disclosures.gone_of(tx, "teemo", marks)) == []
     erase(mode, second)
     assert story.do(lambda tx: disclosures.gone_of(tx, "teemo", marks)) == marks[:1]
+    third = who("phone", phone(2))
+    later = [Intended("later", third.key, ("contact",), (Left("phone", phone(2), third.key, third.keys),))]
+    story.do(lambda tx: disclosures.intend(tx, "teemo", [Purpose.SALE], later, story.at))
+    assert story.rows("SELECT max(id) FROM held") == [(2,)], "what leaves next has the number that was theirs"
+    assert story.do(lambda tx: disclosures.gone_of(tx, "teemo", marks)) == marks[:1]
