@@ -135,12 +135,14 @@ class Siblings:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """One process, as the parent knows it. `says`: what it is to be told, None behind the last; `ends`: when it must
-    have ended, once it was told to or said so; `old`: another one is to take its place.
+    """One process, as the parent knows it. `order`: what it was started with; `says`: what it is to be told, None
+    behind the last; `ends`: when it must have ended, once it was told to or said so; `old`: another is to take its
+    place.
     """
 
     process: SpawnProcess
     line: Connection
+    order: object
     begun: float
     heard: float
     says: "queue.SimpleQueue[tuple[str, Any] | None]" = field(default_factory=queue.SimpleQueue)
@@ -181,18 +183,22 @@ class Asked:
 
 
 class Supervisor:
-    """The parent. `start` starts a worker's process, which speaks on the other end of the line that it is given. `say`
+    """The parent. `start` starts a worker's process for an order, which speaks on the other end of the line that it is
+    given. `order`: what all are to serve; `read` makes it anew for a renewal, and None where it cannot be read. `say`
     is called once the first of them serves.
     """
 
     def __init__(
         self,
         number: int,
-        start: Callable[[], tuple[SpawnProcess, Connection]],
+        order: object,
+        start: Callable[[Any], tuple[SpawnProcess, Connection]],
+        read: Callable[[], object | None],
         say: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._number, self._start, self._say, self._clock = number, start, say, clock
+        self._number, self._start, self._read, self._say, self._clock = number, start, read, say, clock
+        self._proved = self._latest = order  # by which a worker serves; what the next one is started with
         self._workers: list[Worker] = []
         self._heard: queue.SimpleQueue[tuple[Worker, str, Any]] = queue.SimpleQueue()
         self._questions: list[Asked] = []
@@ -233,13 +239,21 @@ class Supervisor:
         self._answer_questions(now)
         if self._renewing:
             self._renewing = False
-            for each in self._workers:
-                each.old = True
+            self._renew()
         if self._ending:
             for each in self._workers:
                 self._end(each, now)
         else:
             self._keep_up(now)
+
+    def _renew(self) -> None:
+        """By what is read now and never later: all are to answer by one order."""
+        order = self._read()
+        if order is None:
+            return
+        self._latest = order
+        for each in self._workers:
+            each.old = True
 
     def _keep_up(self, now: float) -> None:
         """One begins at a time, so that the first one after a crash makes alone what all need; and before an old one
@@ -256,12 +270,12 @@ class Supervisor:
 
     def _begin(self, now: float) -> None:
         try:
-            process, line = self._start()
+            process, line = self._start(self._latest)
         except OSError as error:  # no memory, no more processes: those that serve go on
             log.error("worker not started", why=str(error))  # noqa: TRY400 - the stack says no more
             self._starts_at = now + LONGEST_PAUSE
             return
-        worker = Worker(process, line, now, now)
+        worker = Worker(process, line, self._latest, now, now)
         self._workers.append(worker)
         for each in (self._listen, self._tell):
             threading.Thread(target=each, args=[worker], daemon=True).start()
@@ -313,6 +327,7 @@ class Supervisor:
         if not self._served:
             self._say()
         worker.serves = self._served = True
+        self._proved = worker.order
 
     def _ask(self, asker: Worker, now: float) -> None:
         self._asked += 1
@@ -344,9 +359,17 @@ class Supervisor:
         log.error("worker ended", why=f"{worker.process.pid} ended with {worker.process.exitcode}")
         if not worker.serves and not self._workers and not self._served:
             self._ending, self._code = True, NOT_STARTED
-        if not worker.serves and worker.process.exitcode == NOT_STARTED:  # and was not killed while it loaded
-            for each in self._workers:  # what is new does not start: those that serve go on
-                each.old = False
+        if worker.process.exitcode == NOT_STARTED:  # and was not killed while it loaded
+            self._give_up(worker.order)
         short = now - worker.begun < SHORT_LIFE
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or 1.0) if short else 0.0
         self._starts_at = now + self._pause
+
+    def _give_up(self, order: object) -> None:
+        """What is new does not start: those that serve go on, and who takes the place of one serves as they do. Unless
+        one serves by it already, or another renewal was asked for meanwhile.
+        """
+        if order is self._latest and order is not self._proved:
+            self._latest = self._proved
+            for each in self._workers:
+                each.old = False

@@ -20,8 +20,9 @@ import sqlite3
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -211,7 +212,7 @@ def serve(
         if faked:
             _serve_fake(settings, data, file, port, unix)
         else:
-            _serve_folder(settings, data, file, unix, port if dev else None, workers)
+            _serve_folder(settings, data, unix, port if dev else None, workers)
 
 
 def _serve_fake(settings: Settings, data: Path, file: Path | None, port: int, unix: Path | None) -> None:
@@ -223,9 +224,7 @@ def _serve_fake(settings: Settings, data: Path, file: Path | None, port: int, un
     )  # fmt: skip
 
 
-def _serve_folder(
-    settings: Settings, data: Path, file: Path | None, unix: Path | None, port: int | None, workers: int
-) -> None:
+def _serve_folder(settings: Settings, data: Path, unix: Path | None, port: int | None, workers: int) -> None:
     """`port`: of `--dev`."""
     dev = port is not None
     if dev:
@@ -240,7 +239,7 @@ def _serve_folder(
     if unix:
         sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
-    order = ServeOrder(data, file, ports, tracker, dev, os.urandom(32))
+    order = ServeOrder(data, settings.source.file, settings.source.text, ports, tracker, dev, os.urandom(32))
     if not dev:
         service.tell_unsaid(settings, now().date())
     threading.Thread(target=_tell_of_roles, args=(data,), daemon=True).start()
@@ -248,7 +247,7 @@ def _serve_folder(
         log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
     say = partial(_say, sockets, ports, tracker)
     if workers > 1:
-        sys.exit(Supervisor(workers, partial(start_worker, order, sockets), say).run())
+        sys.exit(Supervisor(workers, order, partial(start_worker, sockets), order.renewed, say).run())
     run(order.application(settings), sockets, settings, say)
 
 
@@ -261,16 +260,30 @@ def _tell_of_roles(data: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServeOrder:
-    """What a process is to serve, on which addresses. `tracker`: the port of the demo's second origin; `secret`: what
-    workers know senders by, in memory alone.
+    """What a process is to serve, on which addresses. `text`: what stood in the configuration's file when it was read
+    for all workers, so that one that takes another's place later answers by no other. `tracker`: the port of the demo's
+    second origin; `secret`: what workers know senders by, in memory alone.
     """
 
     data: Path
     file: Path | None
+    text: str = field(repr=False)
     ports: dict[int, frozenset[str]]
     tracker: int | None
     dev: bool
     secret: bytes = field(repr=False)
+
+    def settings(self) -> Settings:
+        """Raises `SettingsRefused`."""
+        return settings_of.built_settings(tomllib.loads(self.text), os.environ, self.file, self.text)
+
+    def renewed(self) -> "ServeOrder | None":
+        """By what stands in the file now; None where that cannot be read, which is told."""
+        try:
+            return replace(self, text=settings_of.text_of(self.file))
+        except Unusable as refused:
+            _tell_refused(str(refused))
+            return None
 
     def application(self, settings: Settings, siblings: Siblings | None = None) -> Any:
         tracker = f"http://127.0.0.1:{self.tracker}" if self.tracker else ""
@@ -281,7 +294,7 @@ class ServeOrder:
         return ByPort(built, {self.tracker: demo.tracker()}) if self.tracker else built
 
 
-def start_worker(order: ServeOrder, sockets: list[socket.socket]) -> tuple[SpawnProcess, Connection]:
+def start_worker(sockets: list[socket.socket], order: ServeOrder) -> tuple[SpawnProcess, Connection]:
     """A process of its own for the supervisor, and the line to it."""
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=work, args=(order, sockets, theirs), name="gateway-worker")
@@ -291,7 +304,7 @@ def start_worker(order: ServeOrder, sockets: list[socket.socket]) -> tuple[Spawn
 
 
 def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> None:
-    """What a worker does from its beginning to its end; it reads the configuration anew."""
+    """What a worker does from its beginning to its end; what is configured it is told by its order."""
     for each in (signal.SIGHUP, signal.SIGINT):  # a terminal sends them to all; what follows says the parent
         signal.signal(each, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -299,7 +312,7 @@ def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> N
     siblings = Siblings(line, order.secret)
     siblings.start()
     try:
-        settings = options.stated_settings(order.file, dev=order.dev)
+        settings = order.settings()
         run(order.application(settings, siblings), sockets, settings, siblings=siblings)
     except Unusable as refused:
         _tell_refused(str(refused))

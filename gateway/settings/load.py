@@ -422,6 +422,13 @@ def built_settings(
     return settings
 
 
+def text_of(file: Path | None) -> str:
+    """What stands in the operator's file now, for a process that builds settings of it later; nothing without a file.
+    Raises `SettingsRefused`.
+    """
+    return _read_file(file)[0] if file is not None else ""
+
+
 def _read_file(file: Path) -> tuple[str, dict[str, Any]]:
     """The operator's file, as it is and as TOML has it. Raises `SettingsRefused`."""
     try:

@@ -51,7 +51,7 @@ class OptionSource:
     def __init__(
         self, file: Path | None = None, text: str = "", variables: Mapping[OptionPath, str] | None = None
     ) -> None:
-        self._file, self._text, self._variables = file, text, variables or {}
+        self.file, self.text, self._variables = file, text, variables or {}
 
     def variable(self, path: OptionPath) -> str:
         """Which variable said it; empty where none did."""
@@ -63,9 +63,9 @@ class OptionSource:
         """Where a file is that an option names: from the folder of the configuration, wherever the process runs; what a
         variable says, from where it runs.
         """
-        if not file or self._file is None or self.variable(path):
+        if not file or self.file is None or self.variable(path):
             return file
-        return str(self._file.parent / file)
+        return str(self.file.parent / file)
 
     def says(self, *path: str) -> bool:
         """Whether an option was said at all, even as its default is."""
@@ -93,7 +93,7 @@ class OptionSource:
         if name := self.variable(path) or self._variable_below(path):
             return name
         line = next(filter(None, (self._line(path[:end]) for end in range(len(path), 0, -1))), 0)
-        return f"{self._file or 'config.toml'}{f':{line}' if line else ''}: {option_name(path)}"
+        return f"{self.file or 'config.toml'}{f':{line}' if line else ''}: {option_name(path)}"
 
     def _line(self, path: OptionPath) -> int:
         """On which line it begins; 0 where the file does not say it."""
@@ -105,7 +105,7 @@ class OptionSource:
         found: dict[OptionPath, int] = {}
         above: OptionPath = ()
         tables: Counter[OptionPath] = Counter()  # how many of a list of tables there are so far
-        for line, is_head, stated in _statements(self._text):
+        for line, is_head, stated in _statements(self.text):
             if is_head:
                 above = ()
                 for step, is_list in _head(stated):

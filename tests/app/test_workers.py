@@ -48,14 +48,21 @@ class Process:
         self.line.send((word, said))
 
 
+class Order:
+    def __init__(self, text):
+        self.text = text
+
+
 class Parent:
-    """A supervisor by hand: `now` is its clock."""
+    """A supervisor by hand: `now` is its clock, `stated` what it reads, `orders` what it ordered of whom it started."""
 
     def __init__(self, number=2):
-        self.started, self.now = [], 0.0
-        self.supervisor = Supervisor(number, self.start, clock=lambda: self.now)
+        self.started, self.orders, self.now, self.stated = [], [], 0.0, "the first"
+        read = lambda: self.stated and Order(self.stated)  # noqa: E731 - one line of a fixture
+        self.supervisor = Supervisor(number, read(), self.start, read, clock=lambda: self.now)
 
-    def start(self):
+    def start(self, order):
+        self.orders.append(order.text)
         ours, theirs = PIPE()
         self.started.append(Process(len(self.started) + 1, theirs))
         return self.started[-1], ours
@@ -189,9 +196,9 @@ def test_one_that_is_being_started_when_a_renewal_is_asked_for_is_renewed_too(pa
     parent.serves(parent.started[0])
     honest = parent.start
 
-    def start():
+    def start(order):
         monkeypatch.setattr(parent.supervisor, "_start", honest)
-        begun = honest()
+        begun = honest(order)
         parent.supervisor._signalled(workers.signal.SIGHUP, None)  # before anybody knows of it but the kernel
         return begun
 
@@ -238,6 +245,80 @@ def test_a_first_one_that_does_not_start_ends_the_service(parent):
     parent.started[0].ends(NOT_STARTED)
     parent.gone(parent.started[0])
     assert (parent.supervisor._ending, parent.supervisor._code) == (True, NOT_STARTED)
+
+
+def dies(parent, process):
+    parent.now += workers.SHORT_LIFE
+    process.ends(-9)
+    parent.gone(process)
+    parent.look()
+
+
+def renewed(parent, text):
+    """Asked for, and the first new one begun."""
+    parent.stated = text
+    parent.supervisor._signalled(workers.signal.SIGHUP, None)
+    parent.look()
+    return parent.started[-1]
+
+
+def test_who_takes_a_place_serves_what_all_others_serve_whatever_stands_in_the_file_by_now(parent):
+    first, _ = parent.begun()
+    parent.stated = "half edited"
+    dies(parent, first)
+    assert parent.orders == ["the first"] * 3
+
+
+def test_who_takes_a_place_behind_a_renewal_serves_what_was_read_for_that(parent):
+    first, _ = parent.begun()
+    parent.serves(renewed(parent, "another"))
+    parent.stated = "half edited"
+    dies(parent, first)
+    parent.serves(parent.started[-1])
+    dies(parent, parent.started[2])
+    assert parent.orders == ["the first", "the first", "another", "another", "another"]
+
+
+def test_who_takes_a_place_behind_a_renewal_that_did_not_start_serves_what_the_others_do(parent):
+    first, _ = parent.begun()
+    broken = renewed(parent, "broken")
+    broken.ends(NOT_STARTED)
+    parent.gone(broken)
+    dies(parent, first)
+    assert parent.orders == ["the first", "the first", "broken", "the first"]
+
+
+def test_what_cannot_be_read_renews_nobody(parent):
+    first, second = parent.begun()
+    renewed(parent, None)
+    parent.look()
+    assert (len(parent.started), first.told, second.told) == (2, [], [])
+    dies(parent, first)
+    assert parent.orders == ["the first"] * 3
+
+
+def test_a_renewal_by_which_one_serves_goes_on_until_all_do(parent):
+    first, second = parent.begun()
+    parent.serves(renewed(parent, "another"))
+    parent.look()  # the first one is told to end
+    parent.look()
+    parent.started[3].ends(NOT_STARTED)  # for a moment: the disk was full
+    parent.gone(parent.started[3])
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    parent.serves(parent.started[4])
+    parent.look()
+    assert parent.orders == ["the first", "the first", "another", "another", "another"]
+    assert (first.told, second.told) == (["terminate"], ["terminate"])
+
+
+def test_a_renewal_that_is_asked_for_while_one_fails_is_not_given_up_with_it(parent):
+    parent.begun()
+    broken = renewed(parent, "broken")
+    renewed(parent, "mended")
+    broken.ends(NOT_STARTED)
+    parent.gone(broken)
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    assert parent.orders == ["the first", "the first", "broken", "mended"]
 
 
 def test_at_the_end_all_are_told_and_one_that_does_not_end_is_killed(parent):

@@ -4,6 +4,7 @@ anybody their no.
 
 import http.client
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from support.service import service
 from support.together import OPEN, Line, is_there, line_to_each, until, workers
 
 from gateway.ledger.audit.examination import NAME
+from gateway.settings.load import example
 from gateway.state.environment import CURRENT, MARK, STATE, SYNCED
 
 pytestmark = pytest.mark.slow
@@ -165,6 +167,22 @@ def test_counters_add_up_whichever_worker_tells_them_and_after_it_was_renewed(ru
     running.process.send_signal(signal.SIGHUP)
     until(lambda: len(now := workers(running)) == 2 and not now & before, "they were never renewed")
     assert [*told, counted(Line(running.port + 1))] == [already + 100] * 3
+
+
+def test_who_takes_a_dead_workers_place_answers_by_the_configuration_of_the_others_also_while_it_is_edited(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(example() + "\n# as it was read\n")
+    with service(tmp_path, "--workers", "2", "--config", str(file), prefix=("env",)) as running:
+        allowed_again(running)
+        first, second = both(running)
+        file.write_text("[recipients.adver")
+        os.kill(first, signal.SIGKILL)
+        allowed_again(running, but=[first])
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: '"refused"' in running.log.read_text(), "nobody told that it cannot be read")
+        file.write_text("")  # nobody read it yet, and it knows no recipient
+        os.kill(second, signal.SIGKILL)
+        allowed_again(running, but=[first, second])
 
 
 def test_one_signal_ends_all_and_the_next_start_finds_everything_whole(running):
