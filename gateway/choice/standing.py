@@ -138,6 +138,12 @@ class Standing:
             places=self.places,
         )
 
+    def opted_in_as(self, other: "Standing") -> "Standing":
+        """The same with those opt-ins alone that the other has too."""
+        yes = other.own & IN_BITS
+        own, informed, parental = self.own & (OUT_BITS | yes), self.informed & yes, self.parental & yes
+        return replace(self, own=own, informed=informed, parental=parental)
+
     def without_noes(self, purposes: Iterable[Purpose]) -> "Standing":
         """The same with no opt-out of these: what an installation of an app said itself and came back from."""
         keep = ~out_bits(purposes)

@@ -33,7 +33,7 @@ from gateway.fold.state import FOR_EVER, Slate
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
-from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.folded_people import FoldedPeople, StandingPeople
 from gateway.ledger.acts.holders import last_before, own_outs_at, passed_since, shown_since
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
@@ -45,7 +45,7 @@ from gateway.ledger.side import Mention
 from gateway.ledger.store import Store, asked_of, ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.ledger.watch import LedgerWatch
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
+from gateway.terms import CHOOSABLE, CLOCKS_APART_MS, SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 
 T = TypeVar("T")
 PersonOf = Callable[[bytes], PersonKeys]
@@ -276,25 +276,48 @@ def standings_at(store: Store, keys: Sequence[bytes], at: datetime, holder: date
         return Rebuilt(found.position, (), (), ANOTHERS)
 
 
-def position_at(db: sqlite3.Connection, now: int) -> int:
-    """How many entries there were at a moment in Unix milliseconds, up to the last one whose time is kept exactly."""
+def position_at(db: sqlite3.Connection, now: int, last: int | None = None) -> int:
+    """How many entries there were at a moment in Unix milliseconds, up to the last one whose time is kept exactly.
+    `last`: the last of those that are not of offices, where it is known.
+    """
     [of_offices] = db.execute(LAST_OF_OFFICES, {"now": now}).fetchone()
-    return max(last_before(db, now + 1), -1 if of_offices is None else of_offices) + 1
+    last = last_before(db, now + 1) if last is None else last
+    return max(last, -1 if of_offices is None else of_offices) + 1
 
 
 def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
-    """The standings of keys at a moment, in Unix milliseconds."""
-    position = position_at(db, now)
+    """The standings of keys at a moment, in Unix milliseconds. What lies before the last entry of by then was in effect
+    though a clock that ran ahead dated it later; so what stood is read without it and with it: a no of either is one,
+    and a yes only one of both.
+    """
+    last = last_before(db, now + 1)
+    position = position_at(db, now, last)
     if not keys:
         return Rebuilt(position, (), ())
     people = FoldedPeople(db, keys, now)
+    found, grants = _standings(db, people, keys, now), _grants(people, keys, now)
+    standings = tuple(each for each in found if each != NOTHING)
+    if (others := people.with_ahead(last)) is not None:
+        both = [*zip(found, _standings(db, others, keys, now, last), strict=True)]
+        # One that said nothing but a yes stays a record: of somebody who was told nothing.
+        kept = (each.opted_in_as(other) for each, other in both if each != NOTHING)
+        standings = *kept, *(other.denies_only() for each, other in both if other not in (each, NOTHING))
+        left = {replace(grant, seq=0) for grant in _grants(others, keys, now)}
+        grants = [grant for grant in grants if replace(grant, seq=0) in left]
+    lost = _forgotten(_kept_since(db, people.slate(), keys, now), standings) if position > 0 else NOT_FORGOTTEN
+    return Rebuilt(position, standings, tuple(grants), lost)
+
+
+def _standings(
+    db: sqlite3.Connection, people: StandingPeople, keys: Sequence[bytes], now: int, last: int = -1
+) -> list[Standing]:
     slate, once = people.slate(), dict[Alike | bytes, Standing]()  # of the names of one identifier it is read once
     read_as = [(key, alike(slate.row(key)) or key) for key in keys]
-    found = [once.get(those) or once.setdefault(those, _numbered(db, people, key, now)) for key, those in read_as]
-    grants = sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
-    standings = tuple(each for each in found if each != NOTHING)
-    lost = _forgotten(_kept_since(db, slate, keys, now), standings) if position > 0 else NOT_FORGOTTEN
-    return Rebuilt(position, standings, tuple(grants), lost)
+    return [once.get(those) or once.setdefault(those, _numbered(db, people, key, now, last)) for key, those in read_as]
+
+
+def _grants(people: StandingPeople, keys: Sequence[bytes], now: int) -> list[Grant]:
+    return sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
 
 
 KEPT = frozenset(get_args(Kept))
@@ -326,27 +349,28 @@ def _kept_since(db: sqlite3.Connection, slate: Slate, keys: Iterable[bytes], now
     return [cast("Kept", record.said) for row in rows for record in row.records(read, KEPT)]
 
 
-def _numbered(db: sqlite3.Connection, people: FoldedPeople, key: bytes, now: int) -> Standing:
+def _numbered(db: sqlite3.Connection, people: StandingPeople, key: bytes, now: int, ahead: int) -> Standing:
     """With the entry of the last no that stood, as a check tells it: else of the state that did."""
     slate, standing = people.slate(), people.standing(key, now)
     last = max((no.bit.seq for no in read_noes(slate, key) if no.holds(slate.voids)), default=-1)
-    return replace(standing, seq=last if last >= 0 else last_began(db, family(slate, key), standing.held, now))
+    return replace(standing, seq=last if last >= 0 else last_began(db, family(slate, key), standing.held, now, ahead))
 
 
 BEGAN = f"""
 SELECT max(d.seq), json_extract(CAST({BODY} AS TEXT), '$.src') AS source FROM detail d {JOINED}
-WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.e') = 'state_began' AND d.at <= ?
+WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.e') = 'state_began'
+AND (d.at <= ? OR (d.seq < ? AND d.at - {CLOCKS_APART_MS} <= ?))
 AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?) GROUP BY source
 """  # noqa: S608 - ours
 
 
 def last_began(
-    db: sqlite3.Connection, names: Collection[bytes], sources: Collection[str], now: int = FOR_EVER
+    db: sqlite3.Connection, names: Collection[bytes], sources: Collection[str], now: int = FOR_EVER, ahead: int = -1
 ) -> int | None:
     """The last entry, until a moment in Unix milliseconds, by which a state of one of these sources began that any of
-    these names told. None: there is none.
+    these names told. None: there is none. `ahead`: before which entry a clock may have run ahead.
     """
-    found = rows_of(db, BEGAN, names, now, now) if sources else ()
+    found = rows_of(db, BEGAN, names, now, ahead, now, now) if sources else ()
     return max((seq for seq, source in found if source in sources), default=None)
 
 

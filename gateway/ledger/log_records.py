@@ -41,7 +41,7 @@ from gateway.ledger.side import (
     remake_mentions,
     remove_mentions,
 )
-from gateway.terms import Source
+from gateway.terms import CLOCKS_APART_MS, Source
 
 NOBODY = b""  # the key of a record about no one: the void of a screen
 NUMBERS = "<{}Q"  # of entries, 8 bytes each
@@ -60,6 +60,7 @@ BEHIND_ALL = 2**40
 OF_ENTRIES = f"SELECT {COLUMNS} FROM side s WHERE s.seq IN ({{marks}}) AND s.entered"  # noqa: S608 - ours
 VOIDED = "SELECT seq FROM voided_choice WHERE at <= ?"
 VOIDED_OF = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at <= ?"
+VOIDED_AHEAD = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at > ? AND at <= ? AND by < ?"
 ANY_OVER = "SELECT 1 FROM deletion_row WHERE gone IS NOT NULL LIMIT 1"
 # Of several requests for one digest in one entry each has to be.
 OVER = """
@@ -102,6 +103,18 @@ class SideRow(NamedTuple):
         were, are = ({each for record in records for each in mentioned(record)} for records in (before, after))
         packed = pack_side(after, self.side.at, peppers or self.side.peppers)
         return RewrittenSide(self._replace(side=read_side(packed)), packed, were, are)
+
+
+class Ahead(NamedTuple):
+    """What was said by a moment though a clock that ran ahead dated it later, for it lies before an entry of by then:
+    the places of rows, and which entries were voided so.
+    """
+
+    places: Collection[int] = frozenset()
+    voided: frozenset[int] = frozenset()
+
+
+NOTHING_AHEAD = Ahead()
 
 
 class RewrittenSide(NamedTuple):
@@ -193,7 +206,8 @@ def placed_records(
     """The same, each with its row."""
     if keys is None:
         voided = {seq for (seq,) in db.execute(VOIDED, (now,))}
-        return _standing(all_sides(db), voided, _ended(db.execute(OVER.format(which=""), (now,))), now, None)
+        rows = (row for row in all_sides(db) if row.side.at <= now)
+        return _standing(rows, voided, _ended(db.execute(OVER.format(which=""), (now,))), None)
     wanted = {*keys, NOBODY}
     return told_by(db, side_rows(db, wanted, Mention.OF), now, wanted)
 
@@ -209,15 +223,25 @@ def place_of_entry(db: sqlite3.Connection, seq: int) -> int:
     return int(row[0]) if row else BEHIND_ALL
 
 
+def find_ahead(db: sqlite3.Connection, rows: Sequence[SideRow], now: int, last: int) -> Ahead:
+    """Of some rows. `last`: the last entry of by a moment; -1: there is none."""
+    before, until = [row for row in rows if row.seq <= last], now + CLOCKS_APART_MS
+    places = {row.place for row in before if now < row.side.at <= until}
+    of = {row.seq for row in before if row.entered}
+    return Ahead(places, frozenset(seq for (seq,) in rows_of(db, VOIDED_AHEAD, of, now, until, last)))
+
+
 def told_by(
-    db: sqlite3.Connection, rows: Sequence[SideRow], now: int = FOR_EVER, keys: Collection[bytes] | None = None
-) -> Iterator[tuple[SideRow, Record]]:
+    db: sqlite3.Connection, rows: Sequence[SideRow], now: int = FOR_EVER, keys: Collection[bytes] | None = None,
+    ahead: Ahead = NOTHING_AHEAD,
+) -> Iterator[tuple[SideRow, Record]]:  # fmt: skip
     """What some rows tell until a moment."""
-    voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)}
+    rows = [row for row in rows if row.side.at <= now or row.place in ahead.places]
+    voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)} | ahead.voided
     over = set[tuple[int, bytes]]()
     if db.execute(ANY_OVER).fetchone():
         over = _ended(rows_of(db, OVER.format(which="r.seq IN ({marks}) AND"), {row.seq for row in rows}, now))
-    return _standing(rows, voided, over, now, keys)
+    return _standing(rows, voided, over, keys)
 
 
 def _ended(rows: Iterable[tuple[Any, ...]]) -> set[tuple[int, bytes]]:
@@ -229,14 +253,12 @@ def _standing(
     rows: Iterable[SideRow],
     voided: Collection[int],
     over: Collection[tuple[int, bytes]],
-    now: int,
     keys: Collection[bytes] | None,
 ) -> Iterator[tuple[SideRow, Record]]:
     for row in rows:
-        if row.side.at <= now:
-            for record in row.records(keys):
-                if row.seq not in voided or not row.entered or isinstance(record.said, NamesLearnt):
-                    yield row, order_over(record) if over and (row.seq, record.key) in over else record
+        for record in row.records(keys):
+            if row.seq not in voided or not row.entered or isinstance(record.said, NamesLearnt):
+                yield row, order_over(record) if over and (row.seq, record.key) in over else record
 
 
 def order_over(record: Record) -> Record:

@@ -18,7 +18,16 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold, reading
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import FOR_EVER, Get, Place, Slate
-from gateway.ledger.log_records import NOBODY, LedgerLog, SideRow, records_of, side_rows, sides_since, told_by
+from gateway.ledger.log_records import (
+    NOBODY,
+    LedgerLog,
+    SideRow,
+    find_ahead,
+    records_of,
+    side_rows,
+    sides_since,
+    told_by,
+)
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import StoodBefore, Transaction
@@ -237,8 +246,17 @@ class FoldedPeople(StandingPeople):
 
     def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], now: int = FOR_EVER) -> None:
         told = Relations(db)
-        everybody = connected_people(db, keys, told)
-        super().__init__(folded_from(db, told.about(), everybody, now).get)
+        self._db, self._now, self._everybody = db, now, connected_people(db, keys, told)
+        self._rows = told.about()
+        super().__init__(folded_from(db, self._rows, self._everybody, now).get)
+
+    def with_ahead(self, last: int) -> StandingPeople | None:
+        """The same with what a clock that ran ahead dated later. `last`: the last entry of by then. None: none did."""
+        ahead = find_ahead(self._db, self._rows, self._now, last)
+        if not any(ahead):
+            return None
+        told = told_by(self._db, self._rows, self._now, {*self._everybody, NOBODY}, ahead)
+        return StandingPeople(_folded(record for _, record in told).get)
 
 
 class PeopleOnward(StandingPeople):
