@@ -173,6 +173,41 @@ async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folde
     assert await denied(folder, "phone", phone(4))
 
 
+EVENT = re.compile(r"<code>([A-Za-z0-9_-]{22})</code>")
+
+
+async def test_a_case_of_which_lines_are_entered_later_names_each_entry_and_so_does_its_confirmation(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\nphone: 12x")).headers["location"]
+        [first] = EVENT.findall((await client.get(path, headers=cookie)).text)
+        again = {"action": "again", "identifiers": phone(4).replace("+", "%2B"), "read_0": "yes"}
+        assert (await acts(client, cookie, path, **again)).status_code == 303
+        both = EVENT.findall((await client.get(path, headers=cookie)).text)
+        letter = await acts(client, cookie, path, action="letter", letter="confirmation", language="en")
+        await acts(client, cookie, path, action="comply")
+        answered = EVENT.findall((await client.get(path, headers=cookie)).text)
+    assert (both[0], len(set(both)), answered) == (first, 2, both)
+    assert f"Receipt: {', '.join(both)}" in letter.text
+
+
+def test_an_entry_that_a_file_of_before_names_is_not_lost_by_the_next_one(tmp_path):
+    cases = Cases(tmp_path, [bytes(32)], lambda: datetime(2026, 12, 1, tzinfo=UTC))
+    with desk_file(tmp_path) as db:
+        db.execute("DROP TABLE earlier")
+        db.execute("PRAGMA user_version = 2")
+    with desk_file(tmp_path) as db:
+        db.execute(
+            "INSERT INTO request (received, kind, place, manner, event) VALUES (0, 'opt_out', '', 'letter', 'a')"
+        )
+    for event in ("z", "z", "c", "a"):
+        cases.entered(1, event)
+    assert cases.read_case(1).events == ["z", "c", "a"]
+    cases.answer_case(1, "complied")
+    cases.entered(1, "d")
+    assert cases.read_case(1).events == ["z", "c", "a"]
+
+
 async def test_a_no_of_which_lines_are_left_is_complied_with_only_where_the_person_is_told_which(folder):
     cookie = await comes_in(folder)
     async with desk(folder) as client:

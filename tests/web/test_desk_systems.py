@@ -177,6 +177,26 @@ async def test_a_request_to_delete_is_complied_with_once_each_system_said_so_and
         assert "by hand: ada" in page.text
 
 
+async def test_a_request_by_which_several_people_were_forgotten_waits_for_what_each_act_asks(folder):
+    ada = await comes_in(folder)
+    async with desk(folder, **ONE) as client:
+        await takes_in(client, ada, kind="delete", identifiers=f"{email(1)}\n{email(2)}")
+        at, messages = "/desk/requests/1", []
+        for person in (email(1), email(2)):
+            found = await asks(client, ada, identifiers=person, action="look")
+            await asks(client, ada, person=carried(found), action="erase", sure="yes", case="1")
+            page = await client.get(SYSTEMS, headers=ada)
+            [new] = {*re.findall(r'name="message" value="(msg_[^"]+)"', page.text)} - {*messages}
+            messages.append(new)
+        first, last = messages
+        form = form_of(await client.get(SYSTEMS, headers=ada))
+        await says(client, ada, form, action="deleted", sure="yes", message=last)
+        refused = await acts(client, ada, at, action="comply")
+        assert (refused.status_code, "warehouse did not say yet" in refused.text) == (400, True)
+        await says(client, ada, form, action="deleted", sure="yes", message=first)
+        assert (await acts(client, ada, at, action="comply")).status_code == 303
+
+
 async def test_the_page_of_somebody_who_was_forgotten_shows_which_system_did_not_delete(folder):
     ada = await comes_in(folder)
     async with desk(folder, **ONE) as client:

@@ -28,12 +28,15 @@ from gateway.ledger.subjects import milliseconds, moment
 
 COMPLIED, DENIED = "complied", "denied"
 COLUMNS = "number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event, sealed"
+EARLIER = "SELECT event FROM earlier WHERE number = request.number ORDER BY rowid"
+COLUMNS += f", (SELECT group_concat(event, ' ') FROM ({EARLIER}))"  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
 class DeskCase:
     """One request. `said`: identifiers as written (`lines`), those nobody could read (`unread`), agent, language and
-    note; empty once it is forgotten. `shut`: it is there and does not open. `reason`: why it was denied.
+    note; empty once it is forgotten. `shut`: it is there and does not open. `reason`: why it was denied. `event`: of
+    the last entry that was made of it; `earlier`: of those before.
     """
 
     number: int
@@ -49,6 +52,13 @@ class DeskCase:
     event: str
     said: Mapping[str, Any] = field(repr=False)
     shut: bool = False
+    earlier: Sequence[str] = ()
+
+    @property
+    def events(self) -> Sequence[str]:
+        """Of all its entries, the last one at the end."""
+        before = [each for each in self.earlier if each != self.event]
+        return [*before, self.event] if self.event else before
 
     @property
     def unread(self) -> Sequence[str]:
@@ -145,8 +155,11 @@ class Cases:
             return True
 
     def entered(self, number: int, event: str) -> None:
-        """Which entry of the ledger it became."""
-        self._note(number, "event = ?", event)
+        """Which entry of the ledger it became, also when lines of it became others before: those stay beside it."""
+        before = "SELECT number, event FROM request WHERE number = ? AND answered IS NULL AND event NOT IN ('', ?)"
+        with self.file() as db:
+            db.execute(f"INSERT OR IGNORE INTO earlier {before}", (number, event))
+            db.execute("UPDATE request SET event = ? WHERE number = ? AND answered IS NULL", (event, number))
 
     def reread(self, number: int, said: Mapping[str, Any]) -> None:
         """What was written in it, as it is read now."""
@@ -179,8 +192,9 @@ class Cases:
             " WHERE original IS NOT NULL AND number IN (SELECT number FROM request WHERE sealed IS NULL)"
         )
 
-    def _case(self, row: tuple[Any, ...]) -> DeskCase:
-        number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event, sealed = row
+    def _case(self, row: Sequence[Any]) -> DeskCase:
+        *row, sealed, earlier = row
+        number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event = row
         said: dict[str, Any] = {}
         with contextlib.suppress(seals.OpeningFailed):  # another case's, or of a key that was retired: as forgotten
             said = json.loads(open_case_seal(self.keys, SAID, number, sealed)) if sealed else {}
@@ -188,6 +202,7 @@ class Cases:
             number, moment(received), RequestKind(kind), place, manner,
             moment(acknowledged) if acknowledged else None, bool(extended), moment(answered) if answered else None,
             outcome, reason, event, said, shut=sealed is not None and not said,
+            earlier=(earlier or "").split(),
         )  # fmt: skip
 
 

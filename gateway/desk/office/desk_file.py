@@ -33,10 +33,11 @@ CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY AUTOINCREMENT, re
 CREATE TABLE IF NOT EXISTS lookup (name TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS mail (digest BLOB PRIMARY KEY, number INTEGER NOT NULL, original BLOB);
 CREATE TABLE IF NOT EXISTS bound (one INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS earlier (number INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (number, event));
 CREATE TABLE IF NOT EXISTS appeal (number INTEGER PRIMARY KEY, received INTEGER NOT NULL, answered INTEGER,
  outcome TEXT NOT NULL DEFAULT '');
 """
-MADE = 2  # of the schema, as `user_version`: one more with each change, which is run once for a file
+MADE = 3  # of the schema, as `user_version`: one more with each change, which is run once for a file
 
 
 @contextlib.contextmanager

@@ -249,10 +249,12 @@ class RequestsIn:
         return act
 
     async def _prove_deleted(self, case: DeskCase) -> None:
-        """A request to delete is complied with once each own system that its act asks said so. Raises `Problem`."""
-        event = seals.unb64(case.event) if case.event else b""
-        if case.kind is RequestKind.DELETE and (why := await self.systems.lacks(event)):
-            raise Problem("malformed", f"Nothing was done: {why}.")
+        """A request to delete is complied with once each own system that its acts ask said so. Raises `Problem`."""
+        if case.kind is not RequestKind.DELETE:
+            return
+        for event in map(seals.unb64, case.events or [""]):
+            if why := await self.systems.lacks(event):
+                raise Problem("malformed", f"Nothing was done: {why}.")
 
     async def _act_of(self, event: str) -> str:
         """The event by which somebody was forgotten, as it was written down. Raises `Problem`."""
@@ -365,7 +367,7 @@ class RequestsIn:
         on = case.received.date()
         clock = clock_of(case.kind, case.place, on)
         task = self._task(case)
-        asked = await self.systems.of([seals.unb64(case.event)]) if case.event else []
+        asked = await self.systems.of(map(seals.unb64, case.events)) if case.events else []
         return show_desk(
             request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
             task=task, ways=WAYS, letter=letter,
@@ -390,7 +392,7 @@ class RequestsIn:
             case.received, self.calendar, extended=case.extended
         )
         reason = reasons[case.reason].words if case.reason in reasons else ""
-        event = f"Receipt: {case.event}" if case.event else ""
+        event = f"Receipt: {', '.join(case.events)}" if case.events else ""
         return texts[language].format(
             received=case.received.date(), number=case.number, last=last.date(), reason=reason, event=event,
             unread=", ".join(case.unread),
