@@ -172,6 +172,8 @@ def _new(tx: Transaction, recipient: str, named: bytes, forms: Mapping[str, str]
         "INSERT INTO held (recipient, named, batch, person, sealed, kinds) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
         (recipient, named, batch, person.person, _sealed(person, recipient, forms), _kinds(forms)),
     ).fetchone()
+    # SQLite gives a number again: what was said of whoever had it, and is erased, is not said of this one.
+    tx.db.execute("DELETE FROM reported WHERE decision = ?", (_put_off(made[0]),))
     return int(made[0])
 
 

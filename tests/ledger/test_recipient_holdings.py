@@ -741,3 +741,18 @@ def test_a_no_that_was_kept_beside_the_ledger_is_passed_on_once_it_is_entered(st
     assert story.do(kept.enter_once)
     assert not story.do(kept.enter_once)
     assert told("teemo") == [("opt_out", [GAID])]
+
+
+def test_what_is_kept_under_the_number_of_somebody_erased_is_not_put_off_by_what_was_said_of_them(
+    story, who, leaves, hands_back, told
+):
+    """A recipient is not told of what it never had (R18)."""
+    first, second = who("phone", phone(1)), who("phone", phone(2))
+    hands_back("teemo", first)("not_sent")
+    for each in (first, second):
+        if each is second:
+            leaves("teemo", each, each, outcome="not_sent")
+        order = ErasureOrder(Erasing.DETAILS, [each], story.at)
+        story.do(lambda tx, order=order: erasure.erase(tx, order, os.urandom(16)))
+    assert told("teemo") == [("delete", [phone(1)])]
+    assert story.rows("SELECT 1 FROM held") == []
