@@ -167,7 +167,9 @@ async def test_whoever_changes_the_pack_is_found_out_by_the_stranger(known, tmp_
         files[f"openings/{seq}.json"] = files[f"openings/{seq}.json"].replace(phone(1).encode(), phone(2).encode())
     else:
         name, key_id, key = files["log.vkey"].decode().splitlines()[0].split("+", 2)
-        files["log.vkey"] = f"{name}+{key_id}+{base64.b64encode(base64.b64decode(key)[:-1] + b'x').decode()}\n".encode()
+        *most, last = base64.b64decode(key)
+        other = bytes([*most, last ^ 1])
+        files["log.vkey"] = f"{name}+{key_id}+{base64.b64encode(other).decode()}\n".encode()
     done = await asyncio.to_thread(stranger, files, tmp_path, seq, VERIFIER)
     assert done.returncode != 0
     assert "about phone" not in done.stdout
