@@ -23,12 +23,13 @@ from gateway.cli.progress import Progress
 from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.desk.answered_requests import REASONS, STOPS, AnsweredRequest
 from gateway.desk.evidence import REHEARSAL
-from gateway.desk.suppression import NoPosition, suppression_of
+from gateway.desk.suppression import NoPosition, got_anything, suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.records import consent_records, requests, who_got_what, year_report
 from gateway.records import day as days
 from gateway.records.who_got_what import QUESTIONS
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass
+from gateway.settings.load import Settings
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
 
 AN_EVENT = "EVENT is an event id as answers and receipts have it"
 
@@ -280,13 +281,9 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
 def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: str, since: str | None) -> None:
     configured = options.stated_settings(file)
     with options.house(data, file) as house:
-        known = house.consent.recipients.get(recipient)
-        if known is None:
-            raise click.UsageError(f"no recipient {recipient!r} is configured")
-        algorithm = configured.recipients[recipient].digest
+        algorithm, purposes = _file_of(house, configured, recipient)
         if form == "uid2" and algorithm != "sha256":
             raise click.UsageError("a uid2 file holds sha256 digests")
-        purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
         try:
             with Progress("looking for who opted out"):
                 found = house.writer.submit(
@@ -303,6 +300,18 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         click.echo(f"{len(found.listed) - written} more are of kinds that {form} has no place for", err=True)
     if found.unnamed:
         click.echo(f"{found.unnamed} more have no {algorithm} digest that {recipient} could know", err=True)
+
+
+def _file_of(house: House, configured: Settings, recipient: str) -> tuple[str, set[Purpose]]:
+    """In which digest its file is, and a no to what is on it. Of one that has another name by now, or is gone, as of
+    somebody of whom nothing is known: what it got it has.
+    """
+    known = house.consent.recipients.get(recipient)
+    if known is not None:
+        return configured.recipients[recipient].digest, {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
+    if house.writer.submit(lambda tx: got_anything(tx, recipient)).result():
+        return "sha256", set(CHOOSABLE)  # as without a digest of its own
+    raise click.UsageError(f"no recipient {recipient!r} is configured")
 
 
 YEAR = timedelta(days=366)  # the longest

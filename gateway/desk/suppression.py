@@ -131,6 +131,11 @@ def suppression_of(
     return found
 
 
+def got_anything(tx: Transaction, recipient: str) -> bool:
+    """Whether somebody could be on a recipient's file, by any name that was ever configured."""
+    return bool(recipient_holdings.held_by(tx, recipient) or tx.db.execute(TOLD, (recipient,)).fetchone())
+
+
 def _position(tx: Transaction) -> str:
     [origin] = tx.db.execute("SELECT origin FROM head").fetchone()
     return f"{origin}:{tx.size}"
