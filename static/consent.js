@@ -144,10 +144,10 @@
     set("signalStatus", "ready");
     tellGoogle(strings.consent_mode);
   };
+  const theirs = {}; // a tool's last word, also once it left dataLayer: its no stands
   const tellGoogle = (mode) => {
     if (!window.dataLayer || !mode) return;
-    const updates = Array.from(dataLayer, (each) => each?.[1] === "update" && !each.ours && each[2]);
-    const theirs = Object.assign({}, ...updates); // a tool's: no yes of ours goes over its no
+    for (const it of dataLayer) if (it?.[0] + it?.[1] === "consentupdate" && !it.ours) Object.assign(theirs, it[2]);
     const word = stringify(mode, (type, said) => (theirs[type] === "denied" ? "denied" : said));
     if (word === toldGoogle && !/den/.test(word)) return; // nor over one said since in another way
     toldGoogle = word;

@@ -120,6 +120,7 @@ class Emergency:
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
         self.unentered = ""  # why one of its lines could not be entered at the last try, and stays
+        self.found_empty = 0  # how often a proof found nothing in it: what was kept before was entered since
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
     def lay_out(self, known: Path) -> None:
@@ -378,6 +379,7 @@ def what_waits(emergency: Emergency) -> str:
     except OSError:  # what cannot be looked at may hold something
         return WAITS
     if not emergency.waiting():
+        emergency.found_empty += 1
         return ""
     return UNENTERED.format(why=emergency.unentered) if emergency.unentered else WAITS
 

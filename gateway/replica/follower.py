@@ -86,12 +86,12 @@ class TidyCopy:
         return not self._thread.is_alive()
 
     def taken(self, head: StateHead) -> StateMap:
-        """The copy, with all that the state has. Raises StateRefused, OSError, lmdb.Error: there is none."""
+        """The copy, with all that the state has. Raises `StateRefused`: there is none."""
         if self._gives_up.is_set():
             self.give_up()
             raise StateRefused("more came meanwhile than is kept")
         if self._wrong is not None:
-            raise self._wrong
+            raise StateRefused(f"{type(self._wrong).__name__}: {self._wrong}") from self._wrong
         assert self._made is not None
         try:
             write_copied(self._made, self._meanwhile, head)
@@ -279,16 +279,23 @@ class Follower(Vouching):
             if self._tidying.is_made():
                 self._take_tidied(self._tidying, head)
         elif read_head(target)[1] and self._clock() >= self._tidies_at:
-            self._tidying = TidyCopy(self._folder, target, self._clock)
+            try:
+                self._tidying = TidyCopy(self._folder, target, self._clock)
+            except RuntimeError as error:  # no more threads
+                self._tidy_later(error)
 
     def _take_tidied(self, tidied: TidyCopy, head: StateHead) -> None:
         began, self._tidying = self._clock(), None
         try:
             self._put_in_force(tidied.taken(head))
             self._tidies_at = self._clock() + (self._clock() - began + tidied.seconds) / TIDY_SHARE
-        except (StateRefused, OSError, lmdb.Error) as error:  # what is there is as good as before
-            self._tidies_at = self._clock() + TRIES_AGAIN
-            self._tell(f"who was forgotten lies in the copy's pages still: {error}")
+        except (StateRefused, OSError, lmdb.Error) as error:
+            self._tidy_later(error)
+
+    def _tidy_later(self, error: Exception) -> None:
+        """What is there is as good as before."""
+        self._tidies_at = self._clock() + TRIES_AGAIN
+        self._tell(f"who was forgotten lies in the copy's pages still: {error}")
 
     def _give_up_tidying(self) -> None:
         """Of a state that is not answered from any more."""

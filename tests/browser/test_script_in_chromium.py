@@ -393,6 +393,13 @@ def test_no_yes_of_ours_goes_over_a_tools_no_that_came_meanwhile(cached):
     assert asked_again(page) == ["granted", "granted", "granted"], "the tool itself took it back"
 
 
+def test_a_tools_no_stands_also_once_tag_manager_took_it_out_of_its_list(cached):
+    page = cached(html(STUB + GOOGLE + f"<script>{NO_OF_A_TOOL}</script>" + SCRIPT))
+    page.wait_for_function(LOADED)
+    page.evaluate("() => { dataLayer.splice(0); dataLayer.push(['event', 'update', {ad_storage: 'granted'}]) }")
+    assert asked_again(page) == ["denied", "denied", "granted"]
+
+
 def test_a_no_of_ours_is_told_behind_a_tools_yes_and_taken_back_by_ourselves(cached):
     page = cached(html(STUB + GOOGLE + f"<script>{YES_OF_A_TOOL}</script>" + SCRIPT))
     page.wait_for_function(GRANTED)

@@ -135,6 +135,27 @@ class TestTheDesk:
         assert history.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
         assert history.standings_at(SqliteStore(folder), [], self.AT) == history.Rebuilt(1, (), ())
 
+    @pytest.mark.parametrize("leaves", [True, False], ids=["its only account lost it", "two accounts have it"])
+    def test_shows_whoever_has_a_number_now_nothing_of_before_the_entry_by_which_it_passed_on(
+        self, folder, do, who, says, leaves
+    ):
+        number, begins = who("phone", phone(1)), milliseconds(self.AT)
+        hour, day = timedelta(hours=1), timedelta(days=1)
+
+        def link(account, at, until=None):
+            span = Span(begins, until and milliseconds(until))
+            do(lambda tx: links.link_identifiers(tx, who("account", account), [number], span, milliseconds(at)))
+
+        link("a", self.AT)
+        says("opt_out", number, self.AT + hour)
+        link(*(("a", self.AT + day, self.AT + day) if leaves else ("b", self.AT + day)))
+        told = [
+            history.standings_at(SqliteStore(folder), [number.key], at, self.AT + 2 * day)
+            for at in (self.AT + hour, self.AT + day - hour, self.AT + day + hour)
+        ]
+        assert [each.forgotten == history.ANOTHERS for each in told] == [True, True, False]
+        assert [bool(each.standings) for each in told] == [False, False, True]
+
     def test_gets_no_answer_from_a_ledger_that_cannot_be_read(self, folder, who):
         (folder / schema.FILE).rename(folder / "away")
         with pytest.raises(StoreUnavailable, match="LedgerRefused"):

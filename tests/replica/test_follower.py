@@ -560,6 +560,29 @@ def test_a_copy_that_takes_in_no_more_is_thrown_away_and_told(copy, state, forge
     assert denies(copy, LATER)
 
 
+@pytest.mark.parametrize("fails", ["start", "run"])
+def test_where_no_copy_can_be_begun_or_its_thread_fails_what_is_there_answers_on(
+    copy, state, forgets, monkeypatch, fails
+):
+    def none(*_):
+        raise RuntimeError("can't start new thread")
+
+    told, first = [], copy.state.folder
+    copy._tell = told.append
+    with monkeypatch.context() as without:
+        if fails == "start":
+            without.setattr(threading.Thread, "start", none)
+        else:
+            without.setattr(environment, "make_compact", none)
+        copy._apply(forgets)
+        if fails == "run":
+            is_over(copy)
+        copy._apply(says_no_later(state))
+    assert [each.rpartition(": ")[2] for each in told] == ["can't start new thread"]
+    assert generations(copy) == [copy.state.folder] == [first]
+    assert denies(copy, LATER)
+
+
 class Stalled:
     """A feed whose piece comes after the replica was stopped."""
 

@@ -76,20 +76,28 @@ async def test_of_an_outage_each_browsers_no_lies_there_once_however_often_it_sa
     door = Door(house, place=PLACE)
     browsers = [door.sealed(denied=frozenset()) for _ in range(2)]
     monkeypatch.setattr(house.writer, "commit", refuses)
+    await door.get(
+        cookie=door.sealed(denied=frozenset()), **GPC
+    )  # of another one: from here on no proof finds it empty
     for cookie in browsers * 3:
         await door.get(cookie=cookie, **GPC)
-    assert len(await lines(house)) == len(browsers)
+    assert len(await lines(house)) == 1 + len(browsers)
     await door.get(cookie=f"{browsers[0]}; usprivacy=1YYN")  # the same no, by other words
-    assert len(await lines(house)) == len(browsers)
+    assert len(await lines(house)) == 1 + len(browsers)
 
 
-async def test_a_no_of_the_next_outage_is_kept_again(house, monkeypatch):
+@pytest.mark.parametrize("another_first", [False, True])
+async def test_a_no_of_the_next_outage_is_kept_again(house, monkeypatch, another_first):
+    """Also where somebody else's, of whom another door heard, lies there before it."""
+    elsewhere = Door(house, place=PLACE)
     door = Door(house, place=PLACE)
     cookie = await consented(door, house)
     token = await token_of(door, cookie)
     for _ in range(2):
         with monkeypatch.context() as away:
             away.setattr(house.writer, "commit", refuses)
+            if another_first:
+                await elsewhere.get(cookie=elsewhere.sealed(denied=frozenset()), **GPC)
             await door.get(cookie=cookie, **GPC)
         await until(lambda: verdict(house, token).reason == "opted_out")
         browser = house.consent.people.name([named("browser", token)]).subjects

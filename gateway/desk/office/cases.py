@@ -156,9 +156,12 @@ class Cases:
 
     def entered(self, number: int, event: str) -> None:
         """Which entry of the ledger it became, also when lines of it became others before: those stay beside it."""
-        before = "SELECT number, event FROM request WHERE number = ? AND answered IS NULL AND event NOT IN ('', ?)"
         with self.file() as db:
-            db.execute(f"INSERT OR IGNORE INTO earlier {before}", (number, event))
+            db.execute(
+                "INSERT OR IGNORE INTO earlier SELECT number, event FROM request"
+                " WHERE number = ? AND answered IS NULL AND event NOT IN ('', ?)",
+                (number, event),
+            )
             db.execute("UPDATE request SET event = ? WHERE number = ? AND answered IS NULL", (event, number))
 
     def reread(self, number: int, said: Mapping[str, Any]) -> None:

@@ -160,11 +160,12 @@ def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collec
 
 
 def passed_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
-    """The entry from which on nobody else had it by what is on record: the first account that ever has it takes it from
-    nobody. 0: always.
+    """How many entries there have to be by a moment for nobody else to have had it by then, as far as is on record.
+    The first account that ever has it takes it from nobody; of several that have it now nobody knows whose it is.
     """
     found = _passed(db, group(db, key))
-    return _last(db, key, _taken(found, now, {had.account for had in found if not had.span.over(now)}), now)
+    theirs = {had.account for had in found if not had.span.over(now)}
+    return _last(db, key, _taken(found, now, theirs if len(theirs) == 1 else ()), now, behind=1)
 
 
 def passed_at(db: sqlite3.Connection, key: bytes, now: int, proved: Collection[bytes]) -> int:
@@ -234,9 +235,9 @@ def _taken(found: Collection[Had], now: int, proved: Collection[bytes]) -> Itera
             yield had.shown().span.start, had
 
 
-def _last(db: sqlite3.Connection, key: bytes, changes: Iterable[tuple[int, Had]], now: int) -> int:
-    """The entry behind the last change, or behind the last time that it was given back."""
-    entries = (had.seq if at == had.at else _entry_at(db, key, at, now) for at, had in changes)
+def _last(db: sqlite3.Connection, key: bytes, changes: Iterable[tuple[int, Had]], now: int, behind: int = 0) -> int:
+    """The entry of the last change, or so many behind it, or the one behind the last time that it was given back."""
+    entries = (behind + (had.seq if at == had.at else _entry_at(db, key, at, now)) for at, had in changes)
     return max(released_since(db, key), *entries, 0)
 
 

@@ -143,7 +143,8 @@ class Visits:
         self._prove = consent.checks.proof
         self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
         self._proof: float | None = None
-        self._beside: set[tuple[frozenset[Purpose], tuple[bytes, ...]]] = set()
+        self._beside: set[tuple[frozenset[Purpose], tuple[bytes, ...]]] = set()  # noes that lie beside the ledger
+        self._outage = -1  # `Emergency.found_empty` when the first of them was kept
 
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
@@ -164,8 +165,6 @@ class Visits:
         version = self._version()
         if version != self._seen:
             self._visits.clear()
-            if version is not None:  # nothing lies beside the ledger: the outage is over
-                self._beside.clear()
             self._seen = version
         kept = self._visits.get(id(visitor)) if version is not None else None
         if kept and kept[0] is visitor:  # an id() is used again after its object is gone
@@ -347,8 +346,9 @@ class Visits:
         try:
             await self._consent.observe(subjects, heard, place=place, account=news.account, proved=news.browser)
         except StoreUnavailable:
-            if not self._consent.emergency.lies():
-                self._beside.clear()
+            if (outage := self._consent.emergency.found_empty) != self._outage:
+                self._beside.clear()  # what lay there was entered, and a yes may have come since
+                self._outage = outage
             no = heard.remembered, tuple([key for each in subjects for key in each.keys])
             if no not in self._beside:  # each of a person's pages says it, and the file has room for everybody's noes
                 await self._consent.keep_heard(subjects, heard, place=place)
