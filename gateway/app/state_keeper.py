@@ -24,7 +24,7 @@ from gateway.ledger.store import Store
 from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge
 from gateway.ledger.writer import Writer
-from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
+from gateway.state.environment import StateBusy, StateForeign, StateRefused, StateUnmarked
 from gateway.state.lookup import StateMoment
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.upkeep import HostState, LogNow, Making, prove_follows
@@ -372,7 +372,8 @@ class StateKeeper:
                 self._say(f"{type(error).__name__}: {error}")
             else:
                 self._tidies_at = time.monotonic() + COPY_LOOKS
-                self._say_undone(UNFORGOTTEN, str(error))
+                if not isinstance(error, StateBusy):
+                    self._say_undone(UNFORGOTTEN, str(error))
 
     def _went_on(self, going_on: Callable[[LogNow], None]) -> None:
         """In its thread. Where it could not, another one is made."""

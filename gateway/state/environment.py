@@ -43,6 +43,10 @@ class StateRefused(Exception):
     """It may not be answered from: it is not there, behind, torn, full, or another's. Checks deny."""
 
 
+class StateBusy(StateRefused):
+    """Another process makes it."""
+
+
 class StateForeign(StateRefused):
     """It follows another log, or other rules or peppers made it; so it must be made anew."""
 

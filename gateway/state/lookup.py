@@ -390,11 +390,18 @@ class StateLookup:
         found, entries, reached = self._at(read)
         standings = tuple(
             [
-                replace(each, seq=self._facts.began(names, each.held)) if each.seq is None and names else each
+                replace(each, seq=self._began(names, each.held)) if each.seq is None and names else each
                 for each, names in found
             ]
         )
         return Seen(entries, standings, reached, alike(standings))
+
+    def _began(self, names: Collection[bytes], held: Collection[str]) -> int | None:
+        """None also where nobody says it in time: the answer is the same, and names no entry."""
+        try:
+            return self._facts.began(names, held)
+        except Stale:
+            return None
 
     def proof(self) -> float | None:
         """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""

@@ -24,7 +24,7 @@ from gateway.fold import fold
 from gateway.fold.record import Record
 from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
-from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
+from gateway.state.environment import MOST, StateBusy, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.lookup import StateMoment, is_torn_page, prove_made_here
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateWrite, forget_before, read_head, write_copied
@@ -138,7 +138,7 @@ class HostState:
             try:
                 stack.enter_context(environment.making(self._data))
             except BlockingIOError:
-                raise StateRefused("another process makes it") from None
+                raise StateBusy("another process makes it") from None
             made = self._compacted() if making is Making.COMPACT else self._from_copy(log) or self._from_nothing(log)
             if since is not None:
                 self._go_on(made, since)

@@ -16,13 +16,15 @@ from gateway.cli.recipe import FILES, INCLUDED, _folder, _text, filled, offered
 from gateway.cli.root import COMMANDS, group
 from gateway.ledger.audit import verify
 from gateway.settings import load as settings_of
+from gateway.web.shell import cross_site
 from gateway.web.shell.edge import FROM_APPS
 from gateway.web.site import header_fields, shared_caches
 
 OURS = "gateway-"  # what a client sends under this goes before Envoy asks
 HEARD = {name.lower() for name in shared_caches.HEARD if not name.lower().startswith(OURS)}
 BESIDES = {"sec-fetch-mode", "accept", "x-forwarded-for"}  # a navigation, and where it is
-LED = {"sec-fetch-site", "origin"}  # whether it is one that another site leads to
+# Whether it is one that another site leads to, or that stands in a frame there: whatever is read for that.
+LED = {*re.findall(r'"(sec-fetch-[a-z-]+)"', Path(cross_site.__file__).read_text()), "origin"}
 
 
 def run(*words, **environment):
@@ -108,6 +110,7 @@ def test_envoy_hands_on_every_header_that_the_gateway_hears():
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     (asked,) = [each["typed_config"] for each in filters if each["name"].endswith("ext_authz")]
     assert {item["exact"] for item in asked["allowed_headers"]["patterns"]} == HEARD | BESIDES | LED
+    assert {"sec-fetch-site", "sec-fetch-dest", "sec-fetch-storage-access"} <= LED
 
 
 CDN = {

@@ -408,6 +408,21 @@ def test_that_who_was_forgotten_lies_in_its_files_still_is_told_until_it_is_made
     until(lambda: not lies_in(folder, key))
 
 
+@pytest.mark.usefixtures("steps")
+def test_of_one_that_another_process_makes_meanwhile_nobody_is_told(story, who, house, do, folder, monkeypatch):
+    acts, told, keeper = told_otherwise(story, who, house, do), [], house.keeper
+    monkeypatch.setattr(keeper, "_tell", told.append)
+    with environment.making(folder):
+        acts["an unlink"]()
+        keeper._tidies_at = keeper._looks_at = 0.0
+        until(lambda: keeper._tidies_at > 0 and keeper._busy is None)
+        assert keeper.state.left()
+    assert told == keeper.alarms() == []
+    keeper._tidies_at = keeper._looks_at = 0.0
+    until(lambda: not keeper.state.left())
+    assert told == []
+
+
 def test_whoever_stops_waits_for_no_copy_and_nobody_is_told_of_one_that_was_given_up(
     story, who, house, folder, monkeypatch
 ):

@@ -69,6 +69,18 @@ def test_a_device_that_tells_its_state_reads_as_denied_by_the_entry_that_last_be
     assert lookup.seen([tablet.key]).standings[0].seq is None
 
 
+def test_where_nobody_says_in_time_which_entry_began_a_state_it_denies_as_it_did(house, lookup, who, monkeypatch):
+    def says_nothing(*_):
+        raise Stale
+
+    tablet, choice = who("gaid", GAID), Choice(ChoiceKind.STATE_BEGAN, SIGNAL_PURPOSES, "device", AT)
+    house.writer.submit(lambda tx: device_states.begin_state(tx, tablet, choice, os.urandom(16))).result(60)
+    [told] = lookup.seen([tablet.key], numbered=True).standings
+    monkeypatch.setattr(lookup._facts, "began", says_nothing)
+    assert lookup.seen([tablet.key], numbered=True).standings == (replace(told, seq=None),)
+    assert told.seq == 0
+
+
 def test_many_keys_are_answered_in_one_reading(house, lookup, who):
     keys = [write(house, who("phone", phone(number))).key for number in range(5)]
     assert len(lookup.seen([*keys, NOBODYS]).standings) == 5
