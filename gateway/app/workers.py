@@ -371,5 +371,5 @@ class Supervisor:
         """
         if order is self._latest and order is not self._proved:
             self._latest = self._proved
-            for each in self._workers:
-                each.old = False
+            for each in self._workers:  # one renewal may have been under way when the next was asked for
+                each.old = each.order is not self._latest

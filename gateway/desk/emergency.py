@@ -120,7 +120,7 @@ class Emergency:
         self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
         self.unentered = ""  # why one of its lines could not be entered at the last try, and stays
-        self.found_empty = 0  # how often a proof found nothing in it: what was kept before was entered since
+        self._turned = 0  # how often a proof found nothing in it, or another file
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
     def lay_out(self, known: Path) -> None:
@@ -166,10 +166,21 @@ class Emergency:
         try:
             if self._opened_file is None or not self._opened_file.is_at(self.path):
                 self._opened_file = OpenedFile(self.path)
+                self._turned += 1
         except (FileNotFoundError, NotADirectoryError):
             self._opened_file = None
         if self._instead is not None:
             self._instead.open_anew()
+
+    def turned(self) -> int:
+        """Another number once something of what lay there may have been entered, as proofs found; also where the rest
+        lies there still.
+        """
+        return self._turned + (self._instead.turned() if self._instead else 0)
+
+    def found_empty(self) -> None:
+        """By a proof."""
+        self._turned += 1
 
     def lies(self) -> bool:
         """Whether something lies in the file that the last proof found, for each check."""
@@ -379,7 +390,7 @@ def what_waits(emergency: Emergency) -> str:
     except OSError:  # what cannot be looked at may hold something
         return WAITS
     if not emergency.waiting():
-        emergency.found_empty += 1
+        emergency.found_empty()
         return ""
     return UNENTERED.format(why=emergency.unentered) if emergency.unentered else WAITS
 

@@ -449,8 +449,8 @@ class ServerFacts(LedgerFacts):
     def _told(self, look: Callable[..., T], *asked: object) -> T:
         if self._out is not None and not self._out.done():
             raise Stale("the ledger says nothing")
-        self._out = told = self._thread.submit(look, *asked)
         try:
+            self._out = told = self._thread.submit(look, *asked)
             return told.result(TELLS_WITHIN)
-        except TimeoutError as silence:
+        except (TimeoutError, RuntimeError) as silence:  # the latter: no more threads
             raise Stale("the ledger says nothing") from silence

@@ -106,9 +106,7 @@ class SideRow(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What was said by a moment though a clock that ran ahead dated it later, for it lies before an entry of by then:
-    the places of rows, and which entries were voided so.
-    """
+    """The places of what a clock that ran ahead dated later though it was said by then, and what was voided so."""
 
     places: Collection[int] = frozenset()
     voided: frozenset[int] = frozenset()
@@ -237,11 +235,11 @@ def told_by(
 ) -> Iterator[tuple[SideRow, Record]]:  # fmt: skip
     """What some rows tell until a moment."""
     rows = [row for row in rows if row.side.at <= now or row.place in ahead.places]
-    voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)} | ahead.voided
+    voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)}
     over = set[tuple[int, bytes]]()
     if db.execute(ANY_OVER).fetchone():
         over = _ended(rows_of(db, OVER.format(which="r.seq IN ({marks}) AND"), {row.seq for row in rows}, now))
-    return _standing(rows, voided, over, keys)
+    return _standing(rows, voided.union(ahead.voided), over, keys)
 
 
 def _ended(rows: Iterable[tuple[Any, ...]]) -> set[tuple[int, bytes]]:

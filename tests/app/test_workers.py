@@ -321,6 +321,21 @@ def test_a_renewal_that_is_asked_for_while_one_fails_is_not_given_up_with_it(par
     assert parent.orders == ["the first", "the first", "broken", "mended"]
 
 
+def test_where_one_fails_that_was_asked_for_amid_another_that_one_goes_on_until_all_serve_by_it(parent):
+    first, second = parent.begun()
+    parent.serves(renewed(parent, "another"))
+    renewed(parent, "broken")  # the first one is told to end
+    parent.look()
+    broken = parent.started[3]
+    broken.ends(NOT_STARTED)
+    parent.gone(broken)
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    parent.serves(parent.started[-1])
+    parent.look()
+    assert parent.orders == ["the first", "the first", "another", "broken", "another"]
+    assert (first.told, second.told) == (["terminate"], ["terminate"])
+
+
 def test_at_the_end_all_are_told_and_one_that_does_not_end_is_killed(parent):
     first, second = parent.begun()
     parent.supervisor._signalled(workers.signal.SIGTERM, None)

@@ -128,7 +128,7 @@ def test_an_act_and_its_use_are_records(ledger):
 
 FEW = {"SCAN CONSTANT ROW", "SCAN w", "SCAN r", "SCAN mention_run"}  # what is asked for, and the runs of mentions
 READ = [
-    *((log_records, name) for name in ("FROM", "SINCE", "OF_ENTRIES", "VOIDED_OF")),
+    *((log_records, name) for name in ("FROM", "SINCE", "OF_ENTRIES", "VOIDED_OF", "VOIDED_AHEAD")),
     *((log_records, name) for name in ("BEFORE", "CHANGES", "MADE", "WHOSE", "LAST_PLACE")),
     *((side, name) for name in ("LAST_PIECES", "AMONG", "NEXT", "SMALL")),
     (records, "OVER"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from support import inside
@@ -104,6 +105,22 @@ async def test_a_no_of_the_next_outage_is_kept_again(house, monkeypatch, another
         yes = Choice(ChoiceKind.OPT_IN, (Purpose.TARGETED_ADS,), "api", house.consent.clock(), PLACE, YES, ui="1")
         await house.consent.choose(browser, yes)
         await until(lambda: verdict(house, token).allowed)
+
+
+async def test_a_no_is_kept_again_where_its_line_was_entered_and_anothers_lies_there_still(house, monkeypatch):
+    """Of somebody of whom a row is damaged: theirs waits, and all others go in."""
+    monkeypatch.setattr(emergency.Intake, "once", lambda _: False)
+    door, kept = Door(house, place=PLACE), house.consent.emergency
+    cookies = [await consented(door, house), door.sealed(denied=frozenset())]
+    monkeypatch.setattr(house.writer, "commit", refuses)
+    for cookie in cookies:
+        await door.get(cookie=cookie, **GPC)
+    lie = await asyncio.to_thread(kept.read)
+    turned = kept.turned()
+    await asyncio.to_thread(kept.clear, replace(lie, requests=lie.requests[:1]))
+    await until(lambda: kept.turned() > turned)
+    await door.get(cookie=cookies[0], **GPC)
+    assert len(await lines(house)) == 2
 
 
 async def test_where_nothing_can_be_kept_either_the_page_is_answered_and_it_is_counted(house, monkeypatch):

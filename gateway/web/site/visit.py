@@ -144,7 +144,7 @@ class Visits:
         self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
         self._proof: float | None = None
         self._beside: set[tuple[frozenset[Purpose], tuple[bytes, ...]]] = set()  # noes that lie beside the ledger
-        self._outage = -1  # `Emergency.found_empty` when the first of them was kept
+        self._outage = -1  # `Emergency.turned` when the first of them was kept
 
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
@@ -346,8 +346,8 @@ class Visits:
         try:
             await self._consent.observe(subjects, heard, place=place, account=news.account, proved=news.browser)
         except StoreUnavailable:
-            if (outage := self._consent.emergency.found_empty) != self._outage:
-                self._beside.clear()  # what lay there was entered, and a yes may have come since
+            if (outage := self._consent.emergency.turned()) != self._outage:
+                self._beside.clear()  # what lay there may have been entered, and a yes may have come since
                 self._outage = outage
             no = heard.remembered, tuple([key for each in subjects for key in each.keys])
             if no not in self._beside:  # each of a person's pages says it, and the file has room for everybody's noes
