@@ -11,6 +11,7 @@ in one backup. Never overwrites, never deletes a ledger.
 import contextlib
 import re
 import secrets as random
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -348,10 +349,9 @@ def put_back(
         if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
             _write_new(folder / API_KEYS, (ledger / API_KEYS).read_bytes())
         if (ledger / DESK_FILE).exists() and not (folder / DESK_FILE).exists():
-            backup.copy(ledger / DESK_FILE, folder / DESK_FILE)
-            end_ways_in(folder)
-        aside = backup.put_back(ledger, folder)
-        _forget_again(folder, loaded)
+            _put_back_desk(ledger, folder)
+        _forget_again(folder, ledger, loaded)
+        aside = backup.put_back(ledger, folder)  # last: cut off before, the folder is none to start from
         found, why = backup.examined(folder), ""
         with contextlib.closing(store_in(folder).open_to_read()) as db:
             try:
@@ -400,12 +400,24 @@ def _count_none_as_empty(epochs: Epochs) -> None:
         epochs.mark([each.number for each in epochs.all], empty=False)
 
 
-def _forget_again(folder: Path, secrets: Secrets) -> None:
-    """Keys that were put back may be of before an erasure, or a prune, that the ledger tells of."""
+def _put_back_desk(ledger: Path, folder: Path) -> None:
+    """Its people come back and no way in does, also where this is cut off in between."""
+    arriving = folder / ".desk.arriving"
+    shutil.rmtree(arriving, ignore_errors=True)
+    make_folder(arriving)
+    backup.copy(ledger / DESK_FILE, arriving / DESK_FILE)
+    end_ways_in(arriving)
+    (arriving / DESK_FILE).replace(folder / DESK_FILE)
+    shutil.rmtree(arriving)
+    sync_folder(folder)
+
+
+def _forget_again(folder: Path, ledger: Path, secrets: Secrets) -> None:
+    """Keys that were put back may be of before an erasure, or a prune, that the ledger of the backup tells of."""
     if not (folder / VAULT).exists():
         return
     with (
-        contextlib.closing(store_in(folder).open_to_read()) as db,
+        contextlib.closing(store_in(ledger).open_to_read()) as db,
         contextlib.closing(Vault(folder, secrets.wraps)) as vault,
     ):
         vault.destroy([row[0] for row in db.execute(FORGOTTEN)], ())

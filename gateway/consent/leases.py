@@ -187,7 +187,7 @@ class Leases:
             async with asyncio.timeout(self._bound):
                 held = await self._read_in_turn()
                 return self._latest(self._behind(position, held), self._clock() - began)
-        return self._bound
+        return LONGEST + LATE  # what was granted may have been for a longer term than ours
 
     def _latest(self, behind: float, took: float) -> float:
         """Whoever granted the lease that ends last may renew it once more (`_until`), for a longer term than ours."""

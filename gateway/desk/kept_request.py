@@ -17,12 +17,12 @@ from gateway.desk import late_noes, recipients_to_tell
 from gateway.desk.late_noes import LateWord
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links, records
-from gateway.ledger.acts.folded_people import named_by
+from gateway.ledger.acts.folded_people import named_by, people_of
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.schema import OF_REQUEST
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment, subject_of
 from gateway.ledger.transaction import Transaction
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import CLOCKS_APART_MS, ChoiceKind, Purpose
 
 # Of whom it was entered may have been unlinked since: nothing but the receipt's place stands then.
 KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST} UNION ALL SELECT 1 FROM unlinked_event u WHERE u.event = ?1"  # noqa: S608 - ours
@@ -77,16 +77,27 @@ class KeptRequest:
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it is there already, or another sending of the same that is no older: behind an older one
-        a yes may have come, and this was acknowledged as a no of now. Whether it wrote.
+        a yes may have come, and this was acknowledged as a no of now. Which of two machines' moments is the older one
+        their clocks do not tell, but whether the no stands. Whether it wrote.
         """
         if tx.db.execute(KEPT, (self.request,)).fetchone():
             return False
         at = milliseconds(self.choice.at)
         answer = partial(self.enter, tx, late=True)
         _, replayed = idempotency.once(tx, self.repeat, at, lambda: request_answer(answer()), no=True)
-        if replayed and (is_later := idempotency.is_answered_before(tx, self.repeat, at)):
-            answer()
-        return not replayed or is_later
+        if not replayed:
+            return True
+        is_later = partial(idempotency.is_answered_before, tx, self.repeat)
+        if not is_later(at) and (self._stands(tx) or not is_later(at + CLOCKS_APART_MS)):
+            return False
+        answer()
+        return True
+
+    def _stands(self, tx: Transaction) -> bool:
+        """Whether everybody whom it names says no themselves to what it is about."""
+        people, now = people_of(tx, [subject.key for subject in self.subjects]), milliseconds(self.choice.at)
+        standings = [people.standing(subject.key, now) for subject in self.subjects]
+        return all(each.own_denies(purpose) for each in standings for purpose in self.choice.purposes)
 
     def text(self, peppers: Sequence[bytes]) -> bytes:
         """`peppers`: those that wrap its keys."""

@@ -16,18 +16,22 @@ const OUTRANKING = ["expires", "x-accel-expires", "surrogate-control", "edge-con
 const isGateways = (path) => GATEWAYS.test(path) && !/%|\\|\/\/|\/\.\.?(\/|$)/.test(path);
 const isPage = (path) => !isGateways(path) && !FILES.test(path);
 
-// Whether a path begins with one of [site] ad_paths, in the one form in which the gateway compares them.
+// Whether a path begins with one of [site] ad_paths, in the one form in which the gateway compares them; some servers take
+// a part's parameters (`..;x`) off before they go a folder up.
 function isAd(path) {
   for (let time = 0; time < 3; time += 1)
     path = path.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
-  const kept = [];
-  for (const part of path.toLowerCase().split(/[/\\]/)) {
-    const name = /^\.\.?$/.test(part) ? part : part.replace(/;.*/s, "").replace(/[. ]+$/, "");
-    if (name === "..") kept.pop();
-    else if (name !== "" && name !== ".") kept.push(name);
-  }
-  const served = `/${kept.join("/")}/`;
-  return AD_PATHS.some((beginning) => served.startsWith(beginning));
+  return [false, true].some((bare) => {
+    const kept = [];
+    for (const part of path.toLowerCase().split(/[/\\]/)) {
+      const [said] = part.split(";");
+      const name = /^\.\.?$/.test(bare ? said : part) ? said : said.replace(/[. ]+$/, "");
+      if (name === "..") kept.pop();
+      else if (name !== "" && name !== ".") kept.push(name);
+    }
+    const served = `/${kept.join("/")}/`;
+    return AD_PATHS.some((beginning) => served.startsWith(beginning));
+  });
 }
 
 // A visitor's headers as they go on: whatever he sends under the gateway's names, the door's, or as his place, is gone,
@@ -78,7 +82,7 @@ function heard(status, headers, path) {
 // The gateway's own cookies are not for the site: the same value every day would be one more id to track by.
 function toSite(headers, answer) {
   const cookies = (headers.get("cookie") ?? "").split(";").map((each) => each.trim());
-  const kept = cookies.filter((each) => each && !/^__Host-gateway(-proof|-code)?\s*=/.test(each));
+  const kept = cookies.filter((each) => each && !/^__Host-gateway(-said|-proof|-code)?\s*=/.test(each));
   headers.delete("cookie");
   if (kept.length) headers.set("cookie", kept.join("; "));
   for (const [name, value] of answer.site) headers.set(name, value);

@@ -8,17 +8,24 @@ local function all(headers, name)
   return found
 end
 
+-- A path as a server may read it. `bare`: some take a part's parameters (`..;x`) off before they go a folder up.
+local function served_as(path, bare)
+  local kept = {}
+  for part in path:lower():gmatch("[^/\\]+") do
+    local said = part:match("^[^;]*")
+    local name = (bare and said or part):match("^%.%.?$") or said:gsub("[. ]+$", "")
+    if name == ".." then table.remove(kept) elseif name ~= "" and name ~= "." then kept[#kept + 1] = name end
+  end
+  return "/" .. table.concat(kept, "/") .. "/"
+end
+
 -- Whether a path begins with one of [site] ad_paths, in the one form in which the gateway compares them.
 local function is_ad(path)
   for _ = 1, 3 do path = path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end) end
-  local kept = {}
-  for part in path:lower():gmatch("[^/\\]+") do
-    local name = part:match("^%.%.?$") or part:match("^[^;]*"):gsub("[. ]+$", "")
-    if name == ".." then table.remove(kept) elseif name ~= "" and name ~= "." then kept[#kept + 1] = name end
-  end
-  local served = "/" .. table.concat(kept, "/") .. "/"
-  for beginning in ("{{ad_beginnings}}"):gmatch("%S+") do
-    if served:sub(1, #beginning) == beginning:lower() then return true end
+  for _, served in ipairs({served_as(path, false), served_as(path, true)}) do
+    for beginning in ("{{ad_beginnings}}"):gmatch("%S+") do
+      if served:sub(1, #beginning) == beginning:lower() then return true end
+    end
   end
   return false
 end
@@ -55,7 +62,8 @@ core.register_action("gateway_cookies_off", {"http-req"}, function(txn)
   local kept = {}
   for cookie in table.concat(all(txn.http:req_get_headers(), "cookie"), ";"):gmatch("[^;]+") do
     local name = cookie:match("^%s*([^=]*)=")
-    if name ~= "__Host-gateway" and name ~= "__Host-gateway-proof" and name ~= "__Host-gateway-code" then
+    if name ~= "__Host-gateway" and name ~= "__Host-gateway-said"
+      and name ~= "__Host-gateway-proof" and name ~= "__Host-gateway-code" then
       kept[#kept + 1] = cookie:match("^%s*(.*)$")
     end
   end

@@ -79,6 +79,12 @@ function gateway_signals(): ?array
         + ($kept ? ['cookies' => ['b64' => base64_encode(implode('; ', $kept))]] : []);  // bytes above 0x7F are no JSON
 }
 
+/** A cookie of this request; PHP makes a list of one that is called `name[]`. */
+function gateway_said(string $name): string
+{
+    return is_string($_COOKIE[$name] ?? null) ? $_COOKIE[$name] : '';
+}
+
 function gateway_cookie(string $name, string $value, int $expires = 0): void
 {
     nocache_headers();
@@ -96,14 +102,17 @@ function gateway_account(int $user): string
  * the browser is closed: one that went by itself would leave somebody whom nobody knows. */
 function gateway_assert(string $account): bool
 {
-    $told = preg_match('/^v1\.(.+)\.(\d+)\.[0-9a-f]{64}$/', $_COOKIE['Gateway-Account'] ?? '', $held)
-        && $held[1] === $account ? (int) $held[2] - time() : 0;
-    if ($told < DAY_IN_SECONDS / 2 && defined('GATEWAY_ACCOUNT_KEY')) {
-        $body = "v1.$account." . (time() + DAY_IN_SECONDS);
-        $signature = hash_hmac('sha256', $body, hex2bin(GATEWAY_ACCOUNT_KEY));
-        gateway_cookie('Gateway-Account', "$body.$signature");
+    if (!defined('GATEWAY_ACCOUNT_KEY')) {
+        return false;
     }
-    return $told > 0;
+    $sign = fn(string $body): string => "$body." . hash_hmac('sha256', $body, hex2bin(GATEWAY_ACCOUNT_KEY));
+    $said = gateway_said('Gateway-Account');  // a script of the page may have set one that is not ours
+    $until = preg_match('/^v1\..+\.(\d{1,12})\.[0-9a-f]{64}$/', $said, $held) ? (int) $held[1] : 0;
+    $left = hash_equals($sign("v1.$account.$until"), $said) ? $until - time() : 0;
+    if ($left < DAY_IN_SECONDS / 2) {
+        gateway_cookie('Gateway-Account', $sign("v1.$account." . (time() + DAY_IN_SECONDS)));
+    }
+    return $left > 0;
 }
 
 add_action('wp_login', fn($login, $user) => gateway_assert(gateway_account($user->ID)), 10, 2);
@@ -124,22 +133,27 @@ add_action('init', function (): void {
     }
     $account = gateway_account(get_current_user_id());
     $browser = $_SERVER['HTTP_GATEWAY_BROWSER'] ?? '';  // another one each request: only whether there is one can be compared
+    $known = gateway_consent()['status'] !== 'unknown';  // nginx got no answer: whether there is one, it was not told either
     $asserted = gateway_assert($account);
     $state = wp_hash(implode('|', [$account, $_SERVER['HTTP_GATEWAY_CONSENT'] ?? '', $_SERVER['HTTP_SEC_GPC'] ?? '', $browser !== '']));
-    $told = hash_equals($state, (string) ($_COOKIE['gateway-told'] ?? ''));
+    $told = hash_equals($state, gateway_said('gateway-told'));
     if ($told && ($asserted || $browser !== '')) {
         return;
     }
     $identifiers = [['type' => 'account', 'value' => $account]];
     if ($browser !== '') {
         $identifiers[] = ['type' => 'browser', 'value' => $browser];
-    } elseif (!$told && is_ssl()) {  // once a browser: one that keeps no cookies is not given one each page
+    } elseif (!$told && is_ssl() && $known) {  // once a browser: one that keeps no cookies is not given one each page
         $identifiers[] = ['type' => 'browser', 'value' => 'new', 'host' => $_SERVER['HTTP_HOST'] ?? ''];
     }
     $signals = gateway_signals();
     [$status, $answer] = $signals === null ? [0, []]
         : gateway_call('/v1/observe', ['identifiers' => $identifiers, 'signals' => $signals]);
-    gateway_consent($answer['standing'] ?? null);  // what nginx was told may hold for the browser alone
+    $standing = $answer['standing'] ?? null;
+    if (array_diff($standing ?? [''], ['none', 'opted_in', 'opted_out'])) {  // or a word that a later gateway added: nobody knows
+        [$standing, $status] = [null, 0];
+    }
+    gateway_consent($standing);  // what nginx was told may hold for the browser alone
     if (isset($answer['cookie'])) {
         nocache_headers();
         header("Set-Cookie: {$answer['cookie']['name']}={$answer['cookie']['value']}; {$answer['cookie']['attributes']}", false);

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from support.people import email, named
 
 from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
+from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import DESK_FILE
 from gateway.desk.office.desk_log import DeskLog
@@ -22,6 +24,7 @@ from gateway.desk.office.request_law import RequestKind
 from gateway.keys import secret_files
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.person_keys import FILE as VAULT
+from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.audit import backup
 from gateway.ledger.errors import LedgerRefused
@@ -31,7 +34,7 @@ from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.verifier_keys import log_key
 from gateway.ledger.publisher import RolledBack, StoreBroken
 from gateway.ledger.subjects import Choice
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, Erasing, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTINGS = inside.settings()
@@ -146,6 +149,55 @@ def test_the_desks_people_cases_and_log_come_back_with_the_ledger_and_no_session
     sitting.end_person("ada")
     maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, None)
     assert [each.name for each in sitting.people()] == ["ben"], "a desk that is there is not put back to before"
+
+
+class Killed(BaseException):
+    """A restore that is cut off."""
+
+
+def killed(*_):
+    raise Killed
+
+
+def test_a_restore_that_is_cut_off_brings_no_key_back_that_the_ledger_says_is_gone(folder, tmp_path, monkeypatch):
+    with opened(folder) as house:
+        opt_out(house, 1)
+    vault = maintenance.back_up_keys(folder, tmp_path / "keys", lambda: AT)
+    with opened(folder) as house:
+        subjects = house.consent.people.name([named("email", email(1))]).subjects
+        house.writer.submit(lambda tx: erase(tx, ErasureOrder(Erasing.DETAILS, subjects, AT), os.urandom(16))).result(
+            60
+        )
+    maintenance.back_up(folder, tmp_path / "ledger")
+    maintenance.back_up_secrets(folder, tmp_path / "secrets")
+    with contextlib.closing(schema.open_to_read(tmp_path / "ledger")) as db:
+        forgotten = [person for (person,) in db.execute("SELECT person FROM detail WHERE sealed IS NULL")]
+    shutil.rmtree(folder)
+    with monkeypatch.context() as cut:
+        cut.setattr(backup, "put_back", killed)
+        with pytest.raises(Killed):
+            maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", vault, tmp_path / "secrets")
+    with contextlib.closing(Vault(folder, secret_files.load_secrets(folder).wraps)) as keys:
+        assert forgotten
+        assert all(keys.keys(person).details is None for person in forgotten)
+
+
+def test_a_restore_that_is_cut_off_leaves_no_way_in_to_the_desk(folder, tmp_path, monkeypatch):
+    sitting = Officers(folder, lambda: AT)
+    sitting.register_passkey(sitting.invite("ada", DeskRole.OFFICER), b"id", b"key", 0)
+    token = sitting.begin_session("ada", "passkey")
+    with opened(folder):
+        pass
+    maintenance.back_up(folder, tmp_path / "ledger")
+    maintenance.back_up_secrets(folder, tmp_path / "secrets")
+    shutil.rmtree(folder)
+    with monkeypatch.context() as cut:
+        cut.setattr(maintenance, "end_ways_in", killed)
+        with pytest.raises(Killed):
+            maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, tmp_path / "secrets")
+    maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, tmp_path / "secrets")
+    assert (sitting.passkey(b"id").name, sitting.read_session(token)) == ("ada", None)
+    assert sorted(each.name for each in folder.iterdir() if "desk" in each.name) == [DESK_FILE]
 
 
 KILLED = """

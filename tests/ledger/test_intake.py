@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import errno
 import json
@@ -6,7 +7,7 @@ import sqlite3
 import struct
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from types import SimpleNamespace
 
@@ -45,10 +46,10 @@ def waiting(folder):
         each.path.touch(0o600)
 
     def keep(
-        person: int, *, key: str = "", request: bytes | None = None, signal: bool = False, file=file
+        person: int, *, key: str = "", request: bytes | None = None, signal: bool = False, file=file, after: int = 0
     ) -> KeptRequest:
         subjects = people.name([named("email", email(person))]).subjects
-        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc" if signal else "api", AT)
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc" if signal else "api", AT + timedelta(seconds=after))
         repeat = idempotency.named(key, b"{}")
         kept = KeptRequest(request or os.urandom(16), subjects, choice, repeat, signal=signal)
         file.keep(kept)
@@ -125,6 +126,27 @@ def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_th
         assert replayed
         assert len(json.loads(answer)) == 1
     assert len(opt_outs(folder)) == 1
+
+
+@pytest.mark.parametrize("behind", [0, 30], ids=["clocks alike", "one behind"])
+@pytest.mark.parametrize("says_yes", [True, False])
+def test_a_no_that_was_sent_again_to_another_machine_stands_behind_a_yes_whatever_the_clocks_say(
+    folder, waiting, behind, says_yes
+):
+    with opened(folder) as house:
+        subjects = house.consent.people.name([named("email", email(1))]).subjects
+
+        def say(kind, after, **more):
+            choice = Choice(kind, (Purpose.SALE,), "api", AT + timedelta(seconds=after))
+            asyncio.run(house.consent.choose(subjects, choice, **more))
+
+        say(ChoiceKind.OPT_OUT, 0, key="k1", body=b"{}")
+        if says_yes:
+            say(ChoiceKind.OPT_IN, 10)
+    waiting(1, key="k1", after=20 - behind)
+    with opened(folder) as house:
+        assert house.consent.checks.read_back(subjects, [Purpose.SALE]) == {"sale": "opted_out"}
+    assert len(opt_outs(folder)) == (2 if says_yes or not behind else 1)
 
 
 def test_a_key_that_was_used_for_something_else_costs_nobody_their_opt_out(folder, waiting):

@@ -103,6 +103,8 @@ LINES = {
     "no-store\\s*": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     '"~^__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^(.*?); *__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
+    '"~^__Host-gateway-said=': promises.the_site_never_sees_the_sealed_cookie,
+    '"~^(.*?); *__Host-gateway-said=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^(.*?); *__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^__Host-gateway-code=': promises.the_site_never_sees_the_sealed_cookie,

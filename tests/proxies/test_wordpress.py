@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from support.people import email, gaid, named, phone
@@ -157,6 +158,67 @@ def test_another_person_in_the_same_browser_is_said_to_be_another(site, desk):
             assert browser.cookies["Gateway-Account"].startswith(f"v1.wp-{user}.")
         desk.post("/v1/choices", {"identifiers": [named("account", "wp-7")], "choice": "opt_out", "place": "US-NY"})
         assert not desk.denied(named("account", "wp-8"))
+
+
+def without_browser(page: dict) -> bool:
+    (body,) = observed(page)
+    return [item["type"] for item in body["identifiers"]] == ["account"]
+
+
+def test_a_browser_that_nginx_learnt_nothing_of_is_given_no_cookie_over_the_one_that_it_may_have(site, running):
+    with site(change=without("auth_request /_consent")) as wp:
+        browser = Browser(wp.url, cookies={"__Host-gateway": "what a form had set"})
+        browser.sign_in(7)
+        assert without_browser(browser.page())
+        assert browser.cookies["__Host-gateway"] == "what a form had set"
+
+
+def test_an_account_cookie_that_is_not_ours_hides_no_opt_out(site, desk):
+    desk.link()
+    desk.post("/v1/choices", {"identifiers": [MINE[0]], "choice": "opt_out", "place": "US-NY"})
+    with site(ssl=False) as wp:  # no browser of ours says it as well
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        for _ in range(3):
+            browser.cookies["Gateway-Account"] = f"v1.wp-7.9999999999.{64 * '0'}"  # set again by a script of the page
+            assert told(browser.page()) == NO
+
+
+def test_cookies_that_php_makes_lists_of_cost_no_page_and_no_sign_in(site):
+    with site() as wp:
+        browser = Browser(wp.url, cookies={"Gateway-Account[]": "x", "gateway-told[]": "y"})
+        browser.sign_in(7)
+        assert [told(browser.page()) for _ in range(2)] == [YES] * 2
+
+
+class Doubts(BaseHTTPRequestHandler):
+    """A gateway that told nginx that nothing stands, and cannot tell a moment later."""
+
+    word = "unknown"
+
+    def do_POST(self):
+        self.do_GET()
+
+    def do_GET(self):
+        told = {"cookie_names": []} if self.path == "/v1/self" else {"standing": dict.fromkeys(YES, self.word)}
+        body = json.dumps(told).encode() if self.path.startswith("/v1/") else b""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200 if body else 204)
+        self.send_header("Gateway-Consent", "sale=?1, sharing=?1, targeted_ads=?1, status=none")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize(("word", "may"), [("unknown", NO), ("a later one", NO), ("none", YES)])
+def test_what_nobody_knows_of_an_account_is_no_yes_and_is_asked_again(site, running, word, may):
+    with site() as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        running.stop()
+        with somebody_else(type("Doubting", (Doubts,), {"word": word}), running.internal):
+            assert told(browser.page()) == may
+        assert ("gateway-told" in browser.cookies) is (word == "none")
 
 
 # --- what it costs -------------------------------------------------------------------------------------------------

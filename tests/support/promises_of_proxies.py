@@ -272,7 +272,8 @@ ADS = [
 ]
 
 
-OTHERWISE = ["/ads;v=1/x", "/%2561ds/x", "/ads./x", "/ads"]  # as some server behind would read it: the gateway's own no
+# As some server behind would read it: the gateway's own no.
+OTHERWISE = ["/ads;v=1/x", "/%2561ds/x", "/ads./x", "/ads", "/x/..;/ads/x", "/ads/..;/x"]
 
 
 def ads_of_the_sites_own_are_refused_to_whoever_opted_out(at: Proxied) -> None:

@@ -138,7 +138,7 @@ COOKIES_ARE_MADE_IN = {
     "web/shell/own_cookies.py",
     "web/pages/adchoices.py",
 }
-OURS = {own_cookies.BROWSER_COOKIE, own_cookies.PROOF_COOKIE, adchoices.BOUND}
+OURS = {*own_cookies.BROWSER_COOKIES, own_cookies.PROOF_COOKIE, adchoices.BOUND}
 
 
 def parsed(cookie: str) -> tuple[str, dict[str, str]]:

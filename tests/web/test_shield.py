@@ -149,7 +149,7 @@ async def test_the_operators_other_site_may_frame_it_and_its_cookies_are_a_jar_o
         assert f"frame-ancestors 'self' {FRAMING}" in page.headers["content-security-policy"]
         done = await client.post("/privacy-choices", data={"action": "opt_out", "email": "person1@example.com"})
         cookies = done.headers.get_list("set-cookie")
-        assert len(cookies) == 2
+        assert len(cookies) == 3
         for cookie in cookies:
             attributes = {part.strip() for part in cookie.split(";")[1:]}
             assert {"SameSite=None", "Partitioned", "Secure", "HttpOnly", "Path=/"} <= attributes

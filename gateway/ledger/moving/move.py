@@ -105,7 +105,7 @@ class LedgerMove:
                 with self._databases() as both:
                     self._bring_rows(both)
                     self._hand_over(both, number)
-                time.sleep(self.source.proved_for)
+            time.sleep(self.source.proved_for)  # also where an earlier run was cut off behind its mark
             self._finish()
         return self.report
 

@@ -30,7 +30,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.own_cookies import day, set_browser_cookie
+from gateway.web.shell.own_cookies import day
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import REGIONS, numbered
@@ -160,7 +160,7 @@ class OptingOut:
         unwritten = visitor.hidden or (visitor.cookie is not None and visitor.cookie.unwritten)
         denied = visitor.denied.union(purposes, ALL_PURPOSES if visitor.hidden else ())
         cookie = BrowserCookie(browser, day(now), denied, unwritten=unwritten and not recorded)
-        response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
+        own_cookies.remember_said(response, self._consent.secrets.seals, cookie)
         if not chosen.waits:
             own_cookies.hand_out_proofs(response, self._consent.secrets.seals, chosen, int(now.timestamp()))
         return response

@@ -1,7 +1,8 @@
 """The gateway's own cookies, set and read for the pages and the site: what a browser remembers for us, a code that was
 entered, a confirmation's proof. Never in a path, a query or a log.
 
-`__Host-gateway` remembers a browser's opt-out (R9).
+`__Host-gateway` remembers a browser's opt-out (R9). `__Host-gateway-said` says the same for an hour behind a form: the
+answer to a page that was asked for before it may come behind it, and put the cookie of a new browser in its place.
 
 `__Host-gateway-code`: a code under way, and then what it proved, in the one browser that asked for it. Sealed: it holds
 the address that the code went to, so that nobody need type it twice and we need not store it. It is good for one use,
@@ -33,13 +34,13 @@ from gateway.signals.heard import Heard
 from gateway.terms import Purpose
 
 Jar = Iterable[tuple[str, str]]  # the names and values of a request's cookies
-BROWSER_COOKIE = "__Host-gateway"
+BROWSER_COOKIES = BROWSER_COOKIE, SAID_COOKIE = "__Host-gateway", "__Host-gateway-said"
 DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
 RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
 EPOCH = date(1970, 1, 1).toordinal()
-BROWSER_ATTRIBUTES = (
-    f"Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DAYS * 86_400}"  # `__Host-`: Secure, Path=/, no Domain
-)
+LASTING = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age="  # `__Host-`: Secure, Path=/, no Domain
+BROWSER_ATTRIBUTES = f"{LASTING}{DAYS * 86_400}"
+SAID_SECONDS = 3600  # no page's answer is on its way for longer
 
 
 def day(now: datetime) -> int:
@@ -82,6 +83,13 @@ def remembering(
 def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
     """The value of Set-Cookie."""
     return f"{BROWSER_COOKIE}={seals.seal_cookie(keys, cookie)}; {BROWSER_ATTRIBUTES}"
+
+
+def remember_said(response: Response, keys: Sequence[bytes], cookie: BrowserCookie) -> None:
+    """Has the answer to a form bring the browser's cookie along, and what sets it again where a page takes it away."""
+    said = f"{SAID_COOKIE}={seals.seal_cookie(keys, replace(cookie, day=0))}; {LASTING}{SAID_SECONDS}"
+    for each in (set_browser_cookie(keys, cookie), said):
+        response.headers.append("set-cookie", each)
 
 
 CODE_COOKIE = "__Host-gateway-code"

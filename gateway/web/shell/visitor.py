@@ -26,7 +26,7 @@ from gateway.signals.heard import OWS, Heard
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose
 from gateway.web.shell import header_names
 from gateway.web.shell.cross_site import brings_no_cookies, is_framed_elsewhere
-from gateway.web.shell.own_cookies import BROWSER_COOKIE
+from gateway.web.shell.own_cookies import BROWSER_COOKIE, BROWSER_COOKIES, SAID_COOKIE
 
 ACCOUNT_COOKIE = "gateway-account"
 CREDENTIALS = b"authorization"
@@ -278,7 +278,7 @@ class Visitors:
             return _nobody(place, is_ordinary, credentials)
 
     def _is_ours(self, name: str) -> bool:
-        return name == BROWSER_COOKIE or name.lower() == ACCOUNT_COOKIE or name in self._site_ids
+        return name in BROWSER_COOKIES or name.lower() == ACCOUNT_COOKIE or name in self._site_ids
 
     def _fields(self, headers: Headers) -> tuple[Fields, Pairs]:
         """The headers that hearing reads, cookies sifted; and the cookies that are read here."""
@@ -297,14 +297,18 @@ class Visitors:
 
     def _cookies(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> list[BrowserCookie]:
         """All that have the shape of ours: a browser with several jars sends several, and nobody knows which is its."""
-        found = []
-        for value in [value for name, value in jar if name == BROWSER_COOKIE]:
+        found: dict[str, list[BrowserCookie]] = {SAID_COOKIE: [], BROWSER_COOKIE: []}
+        for name, value in [each for each in jar if each[0] in found]:
             cookie = self._opened(value) or self._opened(cookies.unwrap(value))
             if cookie is None or cookie.lost:
                 malformed.append(Malformed("browser", "cookie"))
             if cookie is not None:
-                found.append(cookie)
-        return found
+                found[name].append(cookie)
+        said, kept = found.values()
+        if said:  # first, where a page's cookie was put in the place of what a form had set
+            named = {each.browser for each in kept}
+            kept = [*(each for each in said if each.value and each.browser not in named), *kept]
+        return kept
 
     def _asserted(
         self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]

@@ -84,7 +84,7 @@ def delivery_policy(hosts: Iterable[str]) -> str:
 
 
 COOKIES = tuple(
-    name.encode() for name in (own_cookies.BROWSER_COOKIE, own_cookies.PROOF_COOKIE, own_cookies.CODE_COOKIE)
+    name.encode() for name in (*own_cookies.BROWSER_COOKIES, own_cookies.PROOF_COOKIE, own_cookies.CODE_COOKIE)
 )
 BEGIN = own_cookies.BROWSER_COOKIE.encode()  # of all their names
 

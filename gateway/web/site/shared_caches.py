@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.terms import Source
-from gateway.web.shell.own_cookies import BROWSER_COOKIE
+from gateway.web.shell.own_cookies import BROWSER_COOKIES
 from gateway.web.shell.visitor import ACCOUNT_COOKIE, Visitor
 
 Headers = list[tuple[bytes, bytes]]
@@ -55,7 +55,7 @@ MARKS = (
         "signals", ("Cookie", "DNT", "X-AdChoices", "Cookie2"),
         private=lambda facts: any(said.source != Source.GPC for said in facts.visitor.heard.said),
     ),
-    Mark("browser", ("Cookie",), (BROWSER_COOKIE,), lambda facts: facts.visitor.cookie is not None),
+    Mark("browser", ("Cookie",), BROWSER_COOKIES, lambda facts: facts.visitor.cookie is not None),
     Mark(
         "account", ("Cookie", "Gateway-Account"), (ACCOUNT_COOKIE,), lambda facts: _signed_in(facts.visitor),
         own_page=True,
