@@ -151,6 +151,13 @@ def test_while_the_gateway_is_away_or_slow(alone, promise):
     promise(alone)
 
 
+def test_ads_are_refused_while_the_gateway_is_away_however_they_are_spelled(alone):
+    for path in promises.OTHERWISE:
+        assert alone.ask(path).status == 403, path
+    for path in ("/about/ads/1", "/adsense"):
+        assert alone.ask(path).status == 200, path
+
+
 def test_a_person_is_heard_again_as_soon_as_the_gateway_is_back(at):
     person = remembered(at)
     with stopped(at.gateway):
