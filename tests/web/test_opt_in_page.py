@@ -40,7 +40,9 @@ async def test_a_browser_that_opted_out_opens_one_purpose_again_and_the_others_s
     browser = site.browser()
     await browser.opts_out()
     assert await site.sale(cookie_of(browser)) == "opted_out"
+    assert "__Host-gateway-said" in browser.jar
     done = await browser.opts_in(**ADS)
+    assert "__Host-gateway-said" not in browser.jar, "it would say the no again"
     assert "It is allowed" in done.text
     assert "targeted advertising" in done.text
     assert await site.sale(cookie_of(browser)) == "opted_in"

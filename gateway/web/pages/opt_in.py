@@ -228,6 +228,7 @@ class Acts:
         response = codes.forget_by_code(codes.to(request, DONE + event))
         if person.kind == BROWSER and visitor.cookie and not wanted.recipient:
             self._remember(response, visitor.cookie.browser, visitor.denied - {wanted.purpose})
+            response.headers.append("set-cookie", own_cookies.SAID_COOKIE_GONE)  # it would say the no again
         own_cookies.hand_out_proofs(response, self._consent.secrets.seals, chosen, now)
         return response
 

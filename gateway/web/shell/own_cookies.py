@@ -41,6 +41,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 LASTING = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age="  # `__Host-`: Secure, Path=/, no Domain
 BROWSER_ATTRIBUTES = f"{LASTING}{DAYS * 86_400}"
 SAID_SECONDS = 3600  # no page's answer is on its way for longer
+SAID_COOKIE_GONE = f"{SAID_COOKIE}=; {LASTING}0"
 
 
 def day(now: datetime) -> int:
@@ -86,7 +87,7 @@ def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
 
 
 def remember_said(response: Response, keys: Sequence[bytes], cookie: BrowserCookie) -> None:
-    """Has the answer to a form bring the browser's cookie along, and what sets it again where a page takes it away."""
+    """Has the answer to a form bring the browser's cookie along, and what says it once more where a page takes it."""
     said = f"{SAID_COOKIE}={seals.seal_cookie(keys, replace(cookie, day=0))}; {LASTING}{SAID_SECONDS}"
     for each in (set_browser_cookie(keys, cookie), said):
         response.headers.append("set-cookie", each)

@@ -305,10 +305,11 @@ class Visitors:
             if cookie is not None:
                 found[name].append(cookie)
         said, kept = found.values()
-        if said:  # first, where a page's cookie was put in the place of what a form had set
-            named = {each.browser for each in kept}
-            kept = [*(each for each in said if each.value and each.browser not in named), *kept]
-        return kept
+        named, denied = {each.browser for each in kept}, frozenset[Purpose]().union(*(each.denied for each in kept))
+        # What a form said of another browser, in whose cookie's place a page put its own: behind that one, for a script
+        # may have brought it from elsewhere, and due again until that one denies as much.
+        others = (each for each in said if each.value and each.browser not in named)
+        return [*kept, *(replace(each, day=kept[0].day) if kept and each.denied <= denied else each for each in others)]
 
     def _asserted(
         self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]

@@ -16,9 +16,9 @@ from gateway.consent.site import ANYBODY, Site, SiteAnswer, brought_back, why_re
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Subject
+from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, Purpose, Reason, Source
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Reason, Source
 from gateway.web.shell import own_cookies
 from gateway.web.shell.fair_queue import Turns
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
@@ -97,11 +97,13 @@ EVERYBODYS = Visit(
 )  # fmt: skip
 KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
+LIMITS = tuple(purpose for purpose in ALL_PURPOSES if purpose not in SIGNAL_PURPOSES)  # that a form alone says
+
 
 class News(NamedTuple):
     """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of,
     or that are not known by all their names.
-    `brought`: what only our own cookies still tell, and `to` whom it is written.
+    `brought`: what only our own cookies still tell, and `to` whom it is written; `limits`: what no signal says of it.
     """
 
     subjects: list[Subject]
@@ -112,6 +114,7 @@ class News(NamedTuple):
     ties: list[Subject]
     brought: Heard | None
     to: list[Subject]
+    limits: tuple[Purpose, ...] = ()
 
 
 class Visits:
@@ -286,12 +289,13 @@ class Visits:
         ties = [each for each in accounts if not learns and self._is_to_tie(each, browser)]
         brought = self._brought(visitor, browsers) if browser else Heard()
         brings = brought if brought.keeps else None
-        if not (learns or ties or brings):
+        limits = self._missing(visitor, browsers, LIMITS) if len(browsers) > 1 else ()
+        if not (learns or ties or brings or limits):
             return None
         # Heard before, of a browser alone: it is the no of whatever of its own comes with it now for the first time.
         joined = visitor.cookie is not None and visitor.cookie.unwritten
         to = [each for each in subjects if each is browser or (joined and each.is_device)]
-        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to)
+        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to, limits)
 
     def _is_to_tie(self, account: Subject, browser: Subject | None) -> bool:
         """Whether the browser is not known to be the account's, or the account not by all its names."""
@@ -307,10 +311,16 @@ class Visits:
             if not visitor.denied:
                 return Heard()
             return brought_back(visitor.denied, checks.standings_of(browsers[0].keys) or ())
-        own, of_others = (checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:]))
-        out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
-        missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
-        return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
+        missing = self._missing(visitor, browsers, SIGNAL_PURPOSES)
+        return Heard((Said(Source.BROWSER_COOKIE, frozenset(missing)),)) if missing else Heard()
+
+    def _missing(
+        self, visitor: Visitor, browsers: Sequence[Subject], purposes: Sequence[Purpose]
+    ) -> tuple[Purpose, ...]:
+        """Of these, what any of several browsers denies and the first one's record does not."""
+        own, of_others = (self._consent.checks.read_back(each, purposes) for each in (browsers[:1], browsers[1:]))
+        out = visitor.denied.union(word for word in purposes if of_others[word] == "opted_out")
+        return tuple(word for word in purposes if word in out and own[word] != "opted_out")
 
     async def _written(self, news: News, scope: Scope) -> None:
         """A page asks for no key, and whoever asks for thousands with something to write waits for themselves alone."""
@@ -327,13 +337,16 @@ class Visits:
         try:
             heard = news.heard.without_endings() if news.heard and behind else news.heard
             if heard and await self._is_kept_beside(news, heard):
-                if news.ties or news.brought:  # of which a later page tells again
+                if news.ties or news.brought or news.limits:  # of which a later page tells again
                     self._not_kept()
                 return
             for each in news.ties:
                 await self._consent.tie(each, [browser] if browser else [])
             if news.brought:
                 await self._consent.observe(news.to, news.brought, place=news.place, account=account)
+            if news.limits and browser:
+                at, source = self._consent.clock(), Source.BROWSER_COOKIE
+                await self._consent.choose([browser], Choice(ChoiceKind.OPT_OUT, news.limits, source, at, news.place))
         except StoreUnavailable:
             self._not_kept()
 
