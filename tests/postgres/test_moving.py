@@ -31,6 +31,8 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.moving import changed_rows, copied_database
 from gateway.ledger.moving.copied_database import CopiedDatabase, CopyDiffers
+from gateway.ledger.moving.move import LedgerMove
+from gateway.ledger.moving.places import FolderPlace
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.writer import StoreUnavailable
 from gateway.postgres import address
@@ -338,6 +340,21 @@ def dies(act, at):
 
 
 @pytest.mark.filterwarnings("ignore:This process")
+def test_one_that_goes_on_behind_its_mark_waits_for_whoever_answers_from_the_old_place_too(data, where, monkeypatch):
+    def cut_off(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(LedgerMove, "_finish", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            moving.move(data, where)
+    slept, sleeps = [], time.sleep
+    monkeypatch.setattr(FolderPlace, "proved_for", 0.0123)
+    monkeypatch.setattr(time, "sleep", lambda seconds: slept.append(seconds) or sleeps(seconds))
+    moving.move(data, where)
+    assert 0.0123 in slept
+
+
 def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgres, monkeypatch):
     """And each time in between one place alone is the ledger."""
     monkeypatch.setattr(copied_database, "CHUNK", 40)
