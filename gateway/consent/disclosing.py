@@ -112,7 +112,7 @@ class Reporting:
             disclosures.take_out(tx, decision.recipient, [name], 0)
             return Took("recorded", decision.recipient, (NOT_SENT,)), []
         if decision.denied:
-            return self._take_despite(tx, report, decision, at)
+            return self._take_despite(tx, report, decision, before, at)
         untold: Sequence[str] = ()
         if decision.stands is Stands.INTENDED:
             untold = _mark_announced(tx, decision.recipient, name, report.outcome, at)
@@ -124,15 +124,16 @@ class Reporting:
         return Took("recorded", decision.recipient, (*counted, *untold)), list(_moved(decision, before, report.outcome))
 
     def _take_despite(
-        self, tx: Transaction, report: OutcomeReport, decision: Decision, at: datetime
+        self, tx: Transaction, report: OutcomeReport, decision: Decision, before: str | None, at: datetime
     ) -> tuple[Took, list[Counted]]:
-        """What was sent although the answer was no: on record, for it is what the person has to learn."""
+        """What was sent although the answer was no: on record once, for it is what the person has to learn."""
         disclosures.say_outcome(tx, name_of(report.decision), report.outcome, at)
-        if report.outcome == NOT_SENT:
-            return Took("recorded", decision.recipient), []
-        known = decision.key != NOBODY and decision.recipient
-        took = Took("denied", decision.recipient or UNNAMED, (DESPITE_NO,))
-        return took, [counted(decision, DESPITE_NO)] if known else []
+        was, now = before == UNKNOWN, report.outcome != NOT_SENT
+        known = decision.key != NOBODY and decision.recipient and was != now
+        ones = [counted(decision, DESPITE_NO, 1 if now else -1)] if known else []
+        if not now:
+            return Took("recorded", decision.recipient), ones
+        return Took("denied", decision.recipient or UNNAMED, () if was else (DESPITE_NO,)), ones
 
 
 def _mark_announced(tx: Transaction, recipient: str, row: bytes, outcome: str, at: datetime) -> list[str]:

@@ -228,10 +228,13 @@ class Job:
             path.unlink(missing_ok=True)
 
     def sweep(self, now: datetime, good_for: timedelta) -> None:
-        """Takes away files that must not be sent any more, and rows that nobody sealed."""
-        sealed, rows = self.sealed(), self._folder / ROWS
-        if sealed and not sealed.uploaded and not sealed.may_go(now, good_for):
-            for path in sealed.files[:-1]:
+        """Takes away files that must not be sent any more, or were, and rows that nobody sealed. For whoever has the
+        job alone.
+        """
+        sealed, rows, folder = self.sealed(), self._folder / ROWS, self._folder / "sealed"
+        left_over = not (folder / MANIFEST).exists()  # whoever published, or discarded it, was killed
+        if left_over or (sealed and (sealed.uploaded or not sealed.may_go(now, good_for))):
+            for path in folder.glob("part-*"):
                 path.unlink(missing_ok=True)
         last = max((path.stat().st_mtime for path in (rows, self._folder) if path.exists()), default=0.0)
         if last < (now - KEPT).timestamp():
@@ -394,15 +397,16 @@ class Filing:
         with contextlib.suppress(OSError):  # a disk that fails now may not the next time
             for path in sorted(self._folder.glob("*/*")):
                 job = Job(path, self._keys)
-                with contextlib.suppress(OSError, StoreUnavailable):
-                    job.sweep(now, self._sharing.good_for(path.parent.name))
-                    self._take_up(path.parent.name, path.name, job)
+                with contextlib.suppress(OSError, StoreUnavailable), contextlib.ExitStack() as stack:
+                    if _is_held(stack, self._lock(path.parent.name, path.name)):  # nobody hands it over, or makes it
+                        job.sweep(now, self._sharing.good_for(path.parent.name))
+                        self._take_up(path.parent.name, job)
 
-    def _take_up(self, recipient: str, name: str, job: Job) -> None:
-        """What a process left that was killed over it: nobody who seals holds its locks."""
+    def _take_up(self, recipient: str, job: Job) -> None:
+        """What a process left that was killed over it: nobody who seals holds its locks, the job's and this."""
         if job.is_begun:
             with contextlib.ExitStack() as stack:
-                if all(_is_held(stack, self._lock(*names)) for names in ((recipient,), (recipient, name))):
+                if _is_held(stack, self._lock(recipient)):
                     self._give_up(recipient, job)
 
     def _give_up(self, recipient: str, job: Job) -> None:

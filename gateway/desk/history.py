@@ -443,7 +443,8 @@ class ServerFacts(LedgerFacts):
 
     def close(self) -> None:
         """By the thread itself, where the server lets go of it in time."""
-        self._thread.submit(self._let_go)
+        with contextlib.suppress(RuntimeError):  # no more threads
+            self._thread.submit(self._let_go)
         self._thread.shutdown(wait=False)
 
     def _told(self, look: Callable[..., T], *asked: object) -> T:
@@ -452,5 +453,9 @@ class ServerFacts(LedgerFacts):
         try:
             self._out = told = self._thread.submit(look, *asked)
             return told.result(TELLS_WITHIN)
-        except (TimeoutError, RuntimeError) as silence:  # the latter: no more threads
+        except RuntimeError as none:  # no more threads, and the question waits for one: it is asked again by others
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = ThreadPoolExecutor(1, "ledger-facts")
+            raise Stale("the ledger says nothing") from none
+        except TimeoutError as silence:
             raise Stale("the ledger says nothing") from silence

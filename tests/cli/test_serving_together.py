@@ -95,7 +95,9 @@ def hurt(running, number, person):
     """One writes and is hurt on the way, with the writers' lock in its hands; the other one, and who asked for what."""
     one, another = one_and_another(running)
     hurt_one = one.worker(running)
-    (running.data / "hurt").write_text(str(int(number)))
+    order = running.data / "hurt.coming"
+    order.write_text(f"{hurt_one} {int(number)}")
+    order.rename(running.data / "hurt")
     asked = threading.Thread(target=lost, args=[one, person])
     asked.start()
     until(lambda: not (running.data / "hurt").exists(), "nobody wrote")

@@ -189,6 +189,16 @@ async def test_what_was_sent_despite_a_no_is_on_record_and_an_alarm(keyed):
     assert await number(keyed, "gateway_sent_despite_no_total") == 1
 
 
+@pytest.mark.parametrize(("words", "counts"), [(["unknown", "sent"], 1), (["unknown", "not_sent"], 0)])
+async def test_a_send_despite_a_no_counts_once_and_one_that_was_none_not_at_all(keyed, words, counts):
+    await opt_out(keyed)
+    found = await check(keyed)
+    for word in words:
+        await report(keyed, said(found["decision"], word))
+    assert await received(keyed) == ({("advertisers", "sent"): 1} if counts else {})
+    assert await number(keyed, "gateway_sent_despite_no_total", recipient="advertisers") == 1  # an alarm stays one
+
+
 async def test_what_was_sent_to_a_recipient_that_is_not_configured_is_an_alarm(keyed):
     found = await check(keyed, recipient="nobody")
     assert await report(keyed, said(found["decision"])) == ["denied"]

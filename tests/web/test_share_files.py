@@ -423,6 +423,44 @@ async def test_whoever_is_erased_while_a_file_is_on_its_way_is_told_of_once_more
     assert outcomes(tmp_path) == {"sent": 4}
 
 
+@pytest.mark.usefixtures("swept_often")
+async def test_an_upload_that_takes_longer_than_its_file_is_good_for_has_whoever_was_erased_told_of_behind_it_too(
+    tmp_path, drop, told, monkeypatch
+):
+    honest, clock = files.upload, Clock()
+    async with gateway(tmp_path, clock, upload=drop[1]) as client:
+
+        async def upload(command, path):
+            arrived = await honest(command, path)
+            await erase(client, 2, "child_found")
+            clock.ahead = timedelta(hours=1)
+            await asyncio.sleep(0.5)
+            return arrived
+
+        monkeypatch.setattr(files, "upload", upload)
+        await post(client, *map(row, range(5)))
+        assert (await sealed(client))["outcome"] == "unknown"
+        await swept(folder(tmp_path) / "sealed" / "part-00001.ndjson")
+    assert [word for word, _ in told] == ["delete", "delete"]
+    assert {*told[-1][1]} == {gaid(2)}
+
+
+async def swept(path):
+    async with asyncio.timeout(30):
+        while path.exists():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("swept_often")
+@pytest.mark.parametrize("is_discarded", [True, False], ids=["while it was discarded", "behind its arrival"])
+async def test_parts_that_a_process_left_that_was_killed_do_not_stay_in_clear(filing, tmp_path, is_discarded):
+    await post(filing, row(1))
+    await sealed(filing)
+    parts = folder(tmp_path) / "sealed"
+    (parts / files.MANIFEST).unlink() if is_discarded else (parts / files.UPLOADED).touch()
+    await swept(parts / "part-00001.ndjson")
+
+
 async def test_whoever_is_erased_while_a_file_is_made_stands_in_none(tmp_path, drop, monkeypatch):
     publish, erased = Filing._publish, []
     async with gateway(tmp_path, upload=drop[1]) as client:
