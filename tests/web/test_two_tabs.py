@@ -93,7 +93,7 @@ async def test_a_page_that_comes_behind_both_is_told_of_both_and_the_site_of_nei
 
 
 async def page_of_two(house, mine, other):
-    """What each browser says no to behind a page that brings both cookies, and which one is set."""
+    """A page that brings both cookies: it is told of the noes of both, and the first one's is set again."""
     door = Door(house)
     cookie = door.sealed(browser=mine, denied=frozenset())
     said = door.sealed(days_ago=400, browser=other, denied=frozenset({Purpose.SENSITIVE})).partition("=")[2]

@@ -305,6 +305,8 @@ class Visitors:
             if cookie is not None:
                 found[name].append(cookie)
         said, kept = found.values()
+        if not said:
+            return kept
         named, denied = {each.browser for each in kept}, frozenset[Purpose]().union(*(each.denied for each in kept))
         # What a form said of another browser, in whose cookie's place a page put its own: behind that one, for a script
         # may have brought it from elsewhere, and due again until that one denies as much.

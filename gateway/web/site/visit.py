@@ -97,13 +97,13 @@ EVERYBODYS = Visit(
 )  # fmt: skip
 KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
-LIMITS = tuple(purpose for purpose in ALL_PURPOSES if purpose not in SIGNAL_PURPOSES)  # that a form alone says
+UNHEARD = tuple(purpose for purpose in ALL_PURPOSES if purpose not in SIGNAL_PURPOSES)  # no signal says them
 
 
 class News(NamedTuple):
     """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of,
     or that are not known by all their names.
-    `brought`: what only our own cookies still tell, and `to` whom it is written; `limits`: what no signal says of it.
+    `brought`: what only our own cookies still tell, and `to` whom it is written; `unheard`: what no signal says of it.
     """
 
     subjects: list[Subject]
@@ -114,7 +114,7 @@ class News(NamedTuple):
     ties: list[Subject]
     brought: Heard | None
     to: list[Subject]
-    limits: tuple[Purpose, ...] = ()
+    unheard: tuple[Purpose, ...] = ()
 
 
 class Visits:
@@ -289,13 +289,13 @@ class Visits:
         ties = [each for each in accounts if not learns and self._is_to_tie(each, browser)]
         brought = self._brought(visitor, browsers) if browser else Heard()
         brings = brought if brought.keeps else None
-        limits = self._missing(visitor, browsers, LIMITS) if len(browsers) > 1 else ()
-        if not (learns or ties or brings or limits):
+        unheard = self._missing(visitor, browsers, UNHEARD) if len(browsers) > 1 else ()
+        if not (learns or ties or brings or unheard):
             return None
         # Heard before, of a browser alone: it is the no of whatever of its own comes with it now for the first time.
         joined = visitor.cookie is not None and visitor.cookie.unwritten
         to = [each for each in subjects if each is browser or (joined and each.is_device)]
-        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to, limits)
+        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to, unheard)
 
     def _is_to_tie(self, account: Subject, browser: Subject | None) -> bool:
         """Whether the browser is not known to be the account's, or the account not by all its names."""
@@ -337,16 +337,16 @@ class Visits:
         try:
             heard = news.heard.without_endings() if news.heard and behind else news.heard
             if heard and await self._is_kept_beside(news, heard):
-                if news.ties or news.brought or news.limits:  # of which a later page tells again
+                if news.ties or news.brought or news.unheard:  # of which a later page tells again
                     self._not_kept()
                 return
             for each in news.ties:
                 await self._consent.tie(each, [browser] if browser else [])
             if news.brought:
                 await self._consent.observe(news.to, news.brought, place=news.place, account=account)
-            if news.limits and browser:
+            if news.unheard and browser:
                 at, source = self._consent.clock(), Source.BROWSER_COOKIE
-                await self._consent.choose([browser], Choice(ChoiceKind.OPT_OUT, news.limits, source, at, news.place))
+                await self._consent.choose([browser], Choice(ChoiceKind.OPT_OUT, news.unheard, source, at, news.place))
         except StoreUnavailable:
             self._not_kept()
 
